@@ -1,0 +1,103 @@
+//! The MQTT front door: listeners, login, packets, sessions, retained messages, acknowledgement.
+//! rumqttd's router does the fan-out behind it and is not visible from outside.
+//!
+//! The broker knows nothing of twins. What it needs from its host are three small traits, handed
+//! in at start: [`Gate`] (who may connect), [`Intake`] (telemetry that must be durable before it
+//! is acknowledged) and [`RetainedSource`] (retained messages that somebody else keeps).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+/// Who is at the other end of a connection, after login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// MQTT client identifier, assigned where the client sent none.
+    pub id: Arc<str>,
+    /// User name, where there was a login.
+    pub user: Option<Arc<str>>,
+    /// Roles of the user, or the one that clients without login get.
+    pub roles: Arc<[String]>,
+    /// Remote address.
+    pub address: SocketAddr,
+}
+
+/// A CONNECT was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// 0x86 (5), 4 (3.1.1).
+    #[error("bad user name or password")]
+    BadUserOrPassword,
+    /// 0x87 (5), 5 (3.1.1).
+    #[error("not authorized")]
+    NotAuthorized,
+}
+
+/// Who may connect. Called off the async workers, so it may hash passwords.
+pub trait Gate: Send + Sync + 'static {
+    /// The roles of the client.
+    ///
+    /// # Errors
+    /// Why the client may not connect.
+    fn login(
+        &self,
+        client_id: &str,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+    ) -> Result<Arc<[String]>, Refused>;
+}
+
+/// One telemetry publish, borrowed from the connection's read buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Telemetry<'a> {
+    /// Topic, validated: UTF-8, no wildcard.
+    pub topic: &'a str,
+    /// Payload as sent.
+    pub payload: &'a [u8],
+}
+
+/// The intake's answer to a run of telemetry publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// All are dealt with once the durable position reaches this one. What was rejected for its
+    /// content counts as dealt with: it is in the dead letters.
+    At(u64),
+    /// No room: nothing of the run was taken; 0x97 to MQTT 5 clients, no PUBACK to 3.1.1 clients.
+    Full,
+    /// The log failed: nothing of the run was taken and nothing will be until a restart.
+    Failed,
+}
+
+/// Telemetry that must be durable before it is acknowledged.
+pub trait Intake: Send + Sync + 'static {
+    /// Whether publishes to `topic` are telemetry. Asked once a publish: must be cheap.
+    fn wants(&self, topic: &str) -> bool;
+
+    /// Takes a run of publishes of one client, in the order received. Never blocks on a disk.
+    fn take(&self, client: &Client, run: &[Telemetry<'_>]) -> Taken;
+
+    /// The position up to which everything taken is on disk.
+    fn durable(&self) -> watch::Receiver<u64>;
+}
+
+/// Retained messages that somebody else keeps: the twin's topics are answered from the twin.
+pub trait RetainedSource: Send + Sync + 'static {
+    /// Whether this source keeps the retained messages of `topic`; then the broker does not.
+    fn owns(&self, topic: &str) -> bool;
+
+    /// Calls `emit(topic, payload)` for every retained message whose topic matches `filter`.
+    fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes));
+}
+
+/// A message that the host publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Full topic.
+    pub topic: String,
+    /// Payload; empty with `retain` clears the retained message.
+    pub payload: Bytes,
+    /// Kept for later subscribers, unless a [`RetainedSource`] owns the topic.
+    pub retain: bool,
+}

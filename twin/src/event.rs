@@ -1,0 +1,159 @@
+//! What can happen to a twin: the closed set of events that the journal holds.
+//!
+//! An entry is postcard of [`Entry`]. A variant's number and a field's order are part of the
+//! format: new ones go to the end, and [`FORMAT`] rises when an old journal could be misread.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AssetRecord, Millis, Observed, Place, QuarterRecord};
+
+/// Version of the entry format, kept in the data folder.
+pub const FORMAT: u32 = 1;
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    /// Wall clock when the entry was made; the only clock the fold ever sees.
+    pub at: Millis,
+    /// What happened.
+    #[serde(borrow)]
+    pub event: Event<'a>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event<'a> {
+    /// A device reported readings.
+    #[serde(borrow)]
+    Observed(Observed<'a>),
+    /// Time passed; nothing else happened.
+    Ticked,
+    /// A quarter was added or changed.
+    QuarterPut(QuarterRecord),
+    /// An asset was added or changed by the registry.
+    AssetPut(AssetRecord),
+    /// A plugin version runs in a quarter from here on.
+    PluginDeployed(PluginRecord),
+    /// A plugin no longer runs in a quarter.
+    PluginRemoved {
+        /// Id of the quarter.
+        quarter: String,
+        /// Id of the plugin.
+        plugin: String,
+    },
+    /// A plugin answered a batch.
+    Decided(Decision),
+    /// An asset moved without reporting anything else.
+    Moved {
+        /// Id of the quarter.
+        quarter: &'a str,
+        /// Id of the asset.
+        asset: &'a str,
+        /// Its new position.
+        place: Place,
+    },
+}
+
+/// A deployed plugin version, as far as the fold needs it to cut batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginRecord {
+    /// Id of the quarter.
+    pub quarter: String,
+    /// Id of the plugin, from its manifest.
+    pub plugin: String,
+    /// Version, from its manifest.
+    pub version: String,
+    /// SHA-256 of the component, hex.
+    pub digest: String,
+    /// Metrics whose readings it gets.
+    pub metrics: Vec<String>,
+    /// Windows it gets: metric and span in seconds.
+    pub windows: Vec<(String, u32)>,
+    /// Asset kinds it sees; empty: all.
+    pub kinds: Vec<String>,
+    /// Readings per batch at most.
+    pub batch: u32,
+}
+
+/// What a plugin answered for one batch; only batches that decided something are recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Id of the quarter.
+    pub quarter: String,
+    /// Id of the plugin.
+    pub plugin: String,
+    /// Version that decided.
+    pub version: String,
+    /// SHA-256 of the component, hex.
+    pub digest: String,
+    /// Number of the batch, counted from 0 for each plugin and quarter.
+    pub batch: u64,
+    /// Journal positions of the first and the last entry of the batch.
+    pub from: u64,
+    /// See `from`.
+    pub to: u64,
+    /// SHA-256 of the batch as the plugin got it, hex.
+    pub input_hash: String,
+    /// SHA-256 of what it answered, hex.
+    pub output_hash: String,
+    /// Fuel it used.
+    pub fuel: u64,
+    /// Why the batch was set aside; then nothing else was decided.
+    pub failure: Option<String>,
+    /// Values it derived.
+    pub derived: Vec<DerivedReading>,
+    /// Alerts it raised or cleared.
+    pub alerts: Vec<AlertChange>,
+}
+
+/// A value a plugin derived; it becomes a reading of the asset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DerivedReading {
+    /// Id of the asset in the decision's quarter.
+    pub asset: String,
+    /// Name of the metric, declared in the manifest.
+    pub metric: String,
+    /// In the metric's unit; finite.
+    pub value: f64,
+    /// Event time.
+    pub time: Millis,
+}
+
+/// How bad it is; the order is that of the plugin interface.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// A limit is near or passed for a while.
+    Warning,
+    /// A limit is passed.
+    Major,
+    /// People or equipment are in danger.
+    Critical,
+}
+
+/// An alert raised or cleared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertChange {
+    /// Id of the asset in the decision's quarter.
+    pub asset: String,
+    /// Name of the rule, one topic level, declared in the manifest.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule's own code: which limit of several.
+    pub code: u32,
+    /// Raised, or cleared.
+    pub raise: bool,
+    /// Value that decided.
+    pub value: f64,
+    /// Limit it was held against, where the manifest names one for `code`.
+    pub limit: Option<f64>,
+    /// For people.
+    pub text: String,
+    /// Event time of the row that caused it.
+    pub time: Millis,
+}

@@ -1,0 +1,19 @@
+//! The twin service: readings become a durable, queryable twin of a city's quarters.
+
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod event;
+pub mod grid;
+pub mod http;
+pub mod influx;
+pub mod intake;
+pub mod journal;
+pub mod model;
+pub mod node;
+pub mod runner;
+pub mod state;
+pub mod store;
+pub mod topics;
+pub mod vocabulary;
+pub mod windows;

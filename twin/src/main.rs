@@ -1,0 +1,2 @@
+//! quartier
+fn main() {}
