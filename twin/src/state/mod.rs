@@ -1,1 +1,243 @@
-//! state.
+//! The twin: state as a pure fold over the journal.
+//!
+//! Invariants: nothing changes a [`Twin`] but [`Twin::fold`]; the fold has no clock and does no
+//! I/O; the same entries give the same bytes of [`Twin::to_bytes`]. What the fold wants done
+//! outside comes back as [`Effects`]. The grid and the look-up tables are derived from the rest
+//! and rebuilt when a snapshot is read, so they are not in it.
+
+mod fold;
+mod plugins;
+mod query;
+mod registry;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use h3o::CellIndex;
+use quartier_plugin_host::Batch;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Decision, Severity};
+use crate::grid::{Aggregate, Aggregates, Grid};
+use crate::model::{Millis, Quality};
+use crate::vocabulary::Vocabulary;
+use crate::windows::Windows;
+
+pub use plugins::{Deployment, MAX_PLUGINS};
+pub use query::AssetFilter;
+pub use registry::{Asset, Detail, MetricEntry, Quarter, Stream};
+pub use snapshot::SnapshotError;
+
+use registry::Lookup;
+
+/// How far behind the newest event of a stream a reading may come and still count in its windows.
+pub const LATENESS_MS: i64 = 60_000;
+
+/// The state of all quarters of a node.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Twin {
+    position: u64,
+    now: Millis,
+    metrics: Vec<MetricEntry>,
+    quarters: Vec<Quarter>,
+    assets: Vec<Asset>,
+    streams: Vec<Stream>,
+    alerts: BTreeMap<AlertKey, Alert>,
+    windows: Windows,
+    counts: Counts,
+    #[serde(skip)]
+    lookup: Lookup,
+    #[serde(skip)]
+    grid: Grid,
+    #[serde(skip)]
+    aggregates: Aggregates,
+}
+
+/// What the fold counted since the journal began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Readings that came, of every kind below.
+    pub readings: u64,
+    /// The same stream, event time and value again.
+    pub duplicates: u64,
+    /// The same stream and event time with another value: the newer replaced the older.
+    pub corrected: u64,
+    /// Older than the stream's newest: they count in windows while these are open.
+    pub out_of_order: u64,
+    /// Out of order and too late for their window.
+    pub late: u64,
+    /// Of a quarter that the registry does not know.
+    pub ignored: u64,
+    /// Decisions of plugins.
+    pub decisions: u64,
+}
+
+/// Which alert: one a rule and asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AlertKey {
+    /// Id of the quarter.
+    pub quarter: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// Id of the asset.
+    pub asset: String,
+}
+
+/// An active alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Event time at which it was raised.
+    pub since: Millis,
+    /// Value that decided last.
+    pub value: f64,
+    /// Limit it was held against, where the rule has one.
+    pub limit: Option<f64>,
+    /// For people.
+    pub text: String,
+    /// Plugin that raised it.
+    pub plugin: String,
+    /// Journal position of the decision: its id.
+    pub decision: u64,
+}
+
+/// A stream took a new value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// Index of the stream.
+    pub stream: u32,
+    /// In the metric's unit.
+    pub value: f64,
+    /// Event time.
+    pub time: Millis,
+    /// As reported.
+    pub quality: Quality,
+    /// How many values the stream has taken.
+    pub rev: u32,
+}
+
+/// What the fold wants done outside, in order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// New values, for the twin topics.
+    pub changes: Vec<Change>,
+    /// Cell aggregates that changed since the tick before, for the cell topics.
+    pub cells: Vec<(CellIndex, u16, Aggregate)>,
+    /// Alerts raised (`Some`) or cleared.
+    pub alerts: Vec<(AlertKey, Option<Alert>)>,
+    /// Batches for plugins.
+    pub batches: Vec<PluginBatch>,
+    /// Decisions with their journal position, for the audit topic.
+    pub decisions: Vec<(u64, Decision)>,
+}
+
+impl Effects {
+    /// Forgets everything, keeps the allocations.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.cells.clear();
+        self.alerts.clear();
+        self.batches.clear();
+        self.decisions.clear();
+    }
+}
+
+/// A batch for one plugin of one quarter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginBatch {
+    /// Id of the quarter.
+    pub quarter: String,
+    /// Id of the plugin.
+    pub plugin: String,
+    /// Counted from 0 for each plugin and quarter.
+    pub number: u64,
+    /// Journal positions of its first and last entry.
+    pub from: u64,
+    /// See `from`.
+    pub to: u64,
+    /// What the plugin gets.
+    pub batch: Batch,
+}
+
+impl Default for Twin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Twin {
+    /// The state before the first entry.
+    pub fn new() -> Self {
+        Self {
+            position: 0,
+            now: Millis(0),
+            metrics: Vec::new(),
+            quarters: Vec::new(),
+            assets: Vec::new(),
+            streams: Vec::new(),
+            alerts: BTreeMap::new(),
+            windows: Windows::new(LATENESS_MS),
+            counts: Counts::default(),
+            lookup: Lookup::default(),
+            grid: Grid::default(),
+            aggregates: Aggregates::default(),
+        }
+    }
+
+    /// Position of the last entry folded; 0 before the first.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Time of the last entry folded.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Active alerts in order of quarter, rule, asset.
+    pub fn alerts(&self) -> &BTreeMap<AlertKey, Alert> {
+        &self.alerts
+    }
+
+    /// Where the assets are.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The cells' aggregates as of the last tick.
+    pub fn aggregates(&self) -> &Aggregates {
+        &self.aggregates
+    }
+
+    /// All assets; their index is what streams and the grid name them by.
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
+    /// All streams; see [`Asset::streams`].
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    /// All metrics seen or declared, by id.
+    pub fn metrics(&self) -> &[MetricEntry] {
+        &self.metrics
+    }
+
+    /// All quarters.
+    pub fn quarters(&self) -> &[Quarter] {
+        &self.quarters
+    }
+
+    fn vocabulary() -> &'static Vocabulary {
+        Vocabulary::builtin()
+    }
+}

@@ -1,0 +1,159 @@
+//! `fold(state, entry) -> effects`: the only place where a twin changes.
+
+use super::{Alert, AlertKey, Change, Effects, Twin};
+use crate::event::{AlertChange, Decision, Entry, Event};
+use crate::model::{Millis, Observed, Place, Quality};
+use crate::windows::{Closed, Outcome};
+
+impl Twin {
+    /// Applies the entry at `position`; what is to be done outside is added to `effects`.
+    /// An entry at or before [`Twin::position`] was folded already and changes nothing.
+    pub fn fold(&mut self, position: u64, entry: &Entry<'_>, effects: &mut Effects) {
+        if position <= self.position {
+            return;
+        }
+        self.position = position;
+        self.now = self.now.max(entry.at);
+        match &entry.event {
+            Event::Observed(observed) => self.observed(observed, effects),
+            Event::Ticked => self.ticked(effects),
+            Event::QuarterPut(record) => self.put_quarter(record.clone()),
+            Event::AssetPut(record) => self.put_asset(record.clone()),
+            Event::PluginDeployed(record) => self.deploy(record.clone()),
+            Event::PluginRemoved { quarter, plugin } => self.undeploy(quarter, plugin),
+            Event::Decided(decision) => self.decided(decision, effects),
+            Event::Moved { quarter, asset, place } => self.moved(quarter, asset, *place),
+        }
+        self.cut_full_batches(effects);
+    }
+
+    fn observed(&mut self, observed: &Observed<'_>, effects: &mut Effects) {
+        let asset = self.quarter_index(observed.quarter).and_then(|q| self.intern_asset(q, observed.asset));
+        let Some(asset) = asset else {
+            self.counts.ignored += observed.readings.len() as u64;
+            return;
+        };
+        let newest = observed.readings.iter().map(|r| r.time).max();
+        if let Some(place) = observed.place {
+            let known = self.assets.get(asset as usize).map(|a| a.updated);
+            if newest >= known || newest.is_none() {
+                self.move_asset(asset, Some(place));
+            }
+        }
+        for reading in &observed.readings {
+            let stream = self
+                .intern_metric(reading.metric, reading.unit)
+                .and_then(|metric| self.intern_stream(asset, metric));
+            match stream {
+                Some(stream) => self.take(stream, reading.value, reading.time, reading.quality, effects),
+                None => self.counts.ignored += 1,
+            }
+        }
+    }
+
+    /// One reading of one stream. A stream's newest value is the one with the newest event time,
+    /// so a reading that comes twice (a client resending after a crash) changes nothing.
+    fn take(&mut self, index: u32, value: f64, time: Millis, quality: Quality, effects: &mut Effects) {
+        self.counts.readings += 1;
+        let Some(stream) = self.streams.get_mut(index as usize) else { return };
+        if stream.rev > 0 && time == stream.time && value == stream.value && quality == stream.quality {
+            self.counts.duplicates += 1;
+            return;
+        }
+        let newest = stream.rev == 0 || time >= stream.time;
+        if newest {
+            self.counts.corrected += u64::from(stream.rev > 0 && time == stream.time);
+            stream.value = value;
+            stream.time = time;
+            stream.quality = quality;
+            stream.rev = stream.rev.saturating_add(1);
+        } else {
+            self.counts.out_of_order += 1;
+        }
+        let stream = *stream;
+        if newest {
+            if let Some(asset) = self.assets.get_mut(stream.asset as usize) {
+                asset.updated = asset.updated.max(time);
+            }
+            self.aggregates.touch(index);
+            effects.changes.push(Change { stream: index, value, time, quality, rev: stream.rev });
+            if stream.routes != 0 {
+                self.route_reading(&stream);
+            }
+        }
+        if stream.windowed && quality != Quality::Bad {
+            let mut closed = Vec::new();
+            match self.windows.observe(index, time, value, self.now, &mut closed) {
+                Outcome::Late => self.counts.late += 1,
+                Outcome::Duplicate if !newest => self.counts.duplicates += 1,
+                _ => {}
+            }
+            self.route_windows(&closed);
+        }
+    }
+
+    fn ticked(&mut self, effects: &mut Effects) {
+        let mut closed: Vec<Closed> = Vec::new();
+        self.windows.tick(self.now, &mut closed);
+        self.route_windows(&closed);
+        let streams = &self.streams;
+        self.aggregates.refresh(
+            |stream| Self::sample(streams, stream),
+            &mut |cell, metric, aggregate| effects.cells.push((cell, metric, *aggregate)),
+        );
+        self.cut_at_tick(effects);
+    }
+
+    fn moved(&mut self, quarter: &str, asset: &str, place: Place) {
+        let index = self.quarter_index(quarter).and_then(|q| self.asset_index(q, asset));
+        if let Some(index) = index {
+            self.move_asset(index, Some(place));
+        }
+    }
+
+    fn decided(&mut self, decision: &Decision, effects: &mut Effects) {
+        if !self.record_decision(decision) {
+            return;
+        }
+        self.counts.decisions += 1;
+        let Some(quarter) = self.quarter_index(&decision.quarter) else { return };
+        for derived in &decision.derived {
+            let stream = self
+                .asset_index(quarter, &derived.asset)
+                .zip(self.intern_metric(&derived.metric, None))
+                .and_then(|(asset, metric)| self.intern_stream(asset, metric));
+            if let Some(stream) = stream {
+                self.take(stream, derived.value, derived.time, Quality::Good, effects);
+            }
+        }
+        for change in &decision.alerts {
+            self.alert(decision, change, effects);
+        }
+        effects.decisions.push((self.position, decision.clone()));
+    }
+
+    fn alert(&mut self, decision: &Decision, change: &AlertChange, effects: &mut Effects) {
+        let key = AlertKey {
+            quarter: decision.quarter.clone(),
+            rule: change.rule.clone(),
+            asset: change.asset.clone(),
+        };
+        if !change.raise {
+            if self.alerts.remove(&key).is_some() {
+                effects.alerts.push((key, None));
+            }
+            return;
+        }
+        let alert = Alert {
+            severity: change.severity,
+            since: self.alerts.get(&key).map_or(change.time, |active| active.since),
+            value: change.value,
+            limit: change.limit,
+            text: change.text.clone(),
+            plugin: decision.plugin.clone(),
+            decision: self.position,
+        };
+        self.alerts.insert(key.clone(), alert.clone());
+        effects.alerts.push((key, Some(alert)));
+    }
+}
