@@ -69,6 +69,8 @@ pub struct PluginRecord {
     pub metrics: Vec<String>,
     /// Windows it gets: metric and span in seconds.
     pub windows: Vec<(String, u32)>,
+    /// Metrics it derives.
+    pub derives: Vec<String>,
     /// Asset kinds it sees; empty: all.
     pub kinds: Vec<String>,
     /// Readings per batch at most.

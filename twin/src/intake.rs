@@ -1,1 +1,137 @@
-//! intake.
+//! From a telemetry publish to the journal: decode, encode, append. Runs on the connection's own
+//! task and never waits for a disk; what cannot be decoded goes to the dead letters.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use metrics::Counter;
+use quartier_broker::{Client, Intake, Taken, Telemetry};
+use tokio::sync::watch;
+
+use crate::decode::{Reason, Rejection, decode};
+use crate::event::{Entry, Event};
+use crate::journal::{AppendError, Batch, Journal};
+use crate::model::Millis;
+use crate::store::{DeadLetter, Store};
+use crate::vocabulary::Vocabulary;
+
+/// First level of telemetry topics, with its separator.
+const TELEMETRY: &str = "dt/";
+
+/// Takes telemetry for the quarters of this node.
+pub struct TelemetryIntake {
+    journal: Arc<dyn Journal>,
+    store: Arc<Store>,
+    vocabulary: &'static Vocabulary,
+    quarters: HashSet<String>,
+    readings: Counter,
+    payloads: Counter,
+    rejected: HashMap<&'static str, Counter>,
+}
+
+impl TelemetryIntake {
+    /// For the quarters named.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        store: Arc<Store>,
+        quarters: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let rejected = Reason::ALL
+            .iter()
+            .map(|reason| {
+                let label = reason.as_str();
+                (label, metrics::counter!("quartier_intake_rejected_total", "reason" => label))
+            })
+            .collect();
+        Self {
+            journal,
+            store,
+            vocabulary: Vocabulary::builtin(),
+            quarters: quarters.into_iter().collect(),
+            readings: metrics::counter!("quartier_intake_readings_total"),
+            payloads: metrics::counter!("quartier_intake_payloads_total"),
+            rejected,
+        }
+    }
+
+    fn encode(&self, client: &Client, at: Millis, telemetry: &Telemetry<'_>, batch: &mut Batch) {
+        let mut decoded = match decode(telemetry.topic, telemetry.payload, at, self.vocabulary) {
+            Ok(decoded) => decoded,
+            Err(rejection) => return self.reject(client, at, telemetry, &rejection),
+        };
+        for rejection in std::mem::take(&mut decoded.rejected) {
+            self.reject(client, at, telemetry, &rejection);
+        }
+        let observed = decoded.observed;
+        if !self.quarters.contains(observed.quarter) {
+            let detail = format!("quarter {:?} is not one of this node's", observed.quarter);
+            return self.reject(client, at, telemetry, &Rejection { reason: Reason::Topic, detail });
+        }
+        if observed.readings.is_empty() && observed.place.is_none() {
+            return;
+        }
+        let count = observed.readings.len() as u64;
+        let entry = Entry { at, event: Event::Observed(observed) };
+        let written = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()));
+        match written {
+            Ok(()) => self.readings.increment(count),
+            Err(error) => {
+                let rejection = Rejection { reason: Reason::TooLarge, detail: error.to_string() };
+                self.reject(client, at, telemetry, &rejection);
+            }
+        }
+    }
+
+    fn reject(&self, client: &Client, at: Millis, telemetry: &Telemetry<'_>, why: &Rejection) {
+        if let Some(counter) = self.rejected.get(why.reason.as_str()) {
+            counter.increment(1);
+        }
+        self.store.put_dead_letter(DeadLetter {
+            at,
+            source: client.user.as_ref().unwrap_or(&client.id).to_string(),
+            topic: telemetry.topic.to_owned(),
+            reason: why.reason.as_str().to_owned(),
+            detail: why.detail.clone(),
+            payload: telemetry.payload.to_vec(),
+        });
+    }
+}
+
+thread_local! {
+    /// Keeps its memory between runs: taking telemetry allocates nothing per message.
+    static BATCH: RefCell<Batch> = RefCell::new(Batch::new());
+}
+
+impl Intake for TelemetryIntake {
+    fn wants(&self, topic: &str) -> bool {
+        topic.starts_with(TELEMETRY)
+    }
+
+    fn take(&self, client: &Client, run: &[Telemetry<'_>]) -> Taken {
+        BATCH.with_borrow_mut(|batch| {
+            batch.clear();
+            let at = Millis::now();
+            for telemetry in run {
+                self.encode(client, at, telemetry, batch);
+            }
+            self.payloads.increment(run.len() as u64);
+            if batch.is_empty() {
+                return Taken::At(0);
+            }
+            match self.journal.append(batch) {
+                Ok(position) => Taken::At(position),
+                Err(error @ AppendError::TooLarge { .. }) => {
+                    tracing::warn!(%error, client = %client.id, "a run of telemetry was set aside");
+                    Taken::Full
+                }
+                Err(error) if error.is_passing() => Taken::Full,
+                Err(_) => Taken::Failed,
+            }
+        })
+    }
+
+    fn durable(&self) -> watch::Receiver<u64> {
+        self.journal.durable()
+    }
+}

@@ -1,1 +1,134 @@
-//! topics.
+//! The twin's topics: names, payloads, and retained messages answered from the twin itself.
+//!
+//! Nothing is stored for a retained twin topic: a new subscriber is answered from the state, so
+//! topics and state cannot differ, and a restart has nothing to restore.
+
+mod json;
+mod retained;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use h3o::CellIndex;
+use quartier_broker::{Message, Publisher};
+
+use crate::grid::{Aggregate, area_topic_levels};
+use crate::state::{Alert, AlertKey, Change, Effects, Stream, Twin};
+
+pub use json::{aggregate_json, alert_json, decision_json, stream_json};
+pub use retained::TwinTopics;
+
+/// Assets that must contribute before a cell's aggregate of a personal metric is shown.
+pub const K_ANONYMITY: u32 = 5;
+
+/// First level of the topics of a stream: personal metrics have a prefix of their own.
+fn prefix(personal: bool) -> &'static str {
+    if personal { "personal" } else { "twin" }
+}
+
+/// `twin/v1/{quarter}/{domain}/{asset}/{metric}`, or the same under `personal/`.
+pub fn stream_topic(twin: &Twin, stream: &Stream) -> Option<String> {
+    let asset = twin.assets().get(stream.asset as usize)?;
+    let metric = twin.metric_of(stream)?;
+    let quarter = &twin.quarter_of(asset)?.record.id;
+    let (first, domain) = (prefix(metric.personal), metric.domain.as_str());
+    let (id, name) = (&asset.id, &metric.name);
+    let mut topic =
+        String::with_capacity(first.len() + quarter.len() + domain.len() + id.len() + name.len() + 7);
+    for (index, level) in [first, "v1", quarter, domain, id, name].into_iter().enumerate() {
+        if index > 0 {
+            topic.push('/');
+        }
+        topic.push_str(level);
+    }
+    Some(topic)
+}
+
+/// `area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/{domain}/{asset}/{metric}`; none for personal metrics and
+/// for assets without a position.
+pub fn area_topic(twin: &Twin, stream: &Stream) -> Option<String> {
+    let metric = twin.metric_of(stream).filter(|m| !m.personal)?;
+    let asset = twin.assets().get(stream.asset as usize)?;
+    let cell = twin.grid().cell(stream.asset)?;
+    let (r6, [d7, d8, d9, d10]) = area_topic_levels(cell);
+    let (domain, id, name) = (metric.domain.as_str(), &asset.id, &metric.name);
+    Some(format!("area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/{domain}/{id}/{name}"))
+}
+
+/// `cell/v1/{resolution}/{cell}/{domain}/{metric}`; none while a personal metric has too few
+/// contributing assets.
+pub fn cell_topic(
+    twin: &Twin,
+    cell: CellIndex,
+    metric: u16,
+    aggregate: &Aggregate,
+) -> Option<String> {
+    let metric = twin.metrics().get(usize::from(metric))?;
+    if metric.personal && aggregate.assets < K_ANONYMITY {
+        return None;
+    }
+    let (resolution, domain) = (u8::from(cell.resolution()), metric.domain.as_str());
+    Some(format!("cell/v1/{resolution}/{cell}/{domain}/{}", metric.name))
+}
+
+/// `alert/v1/{quarter}/{rule}/{asset}`.
+pub fn alert_topic(key: &AlertKey) -> String {
+    format!("alert/v1/{}/{}/{}", key.quarter, key.rule, key.asset)
+}
+
+/// Publishes what the fold changed, as far as somebody may listen.
+pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
+    let mut batch = Vec::new();
+    let [on_twin, on_personal, on_area] = ["twin", "personal", "area"].map(|l| publisher.anyone_for(l));
+    if on_twin || on_personal || on_area {
+        for change in &effects.changes {
+            changed(twin, change, (on_twin, on_personal, on_area), &mut batch);
+        }
+    }
+    if !effects.cells.is_empty() && publisher.anyone_for("cell") {
+        for (cell, metric, aggregate) in &effects.cells {
+            if let Some(topic) = cell_topic(twin, *cell, *metric, aggregate) {
+                batch.push(retained(topic, aggregate_json(aggregate)));
+            }
+        }
+    }
+    if !effects.alerts.is_empty() && publisher.anyone_for("alert") {
+        for (key, alert) in &effects.alerts {
+            let payload = alert.as_ref().map_or_else(Bytes::new, |a: &Alert| alert_json(a));
+            batch.push(retained(alert_topic(key), payload));
+        }
+    }
+    if !effects.decisions.is_empty() && publisher.anyone_for("decision") {
+        for (position, decision) in &effects.decisions {
+            let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
+            let payload = decision_json(*position, decision);
+            batch.push(Message { topic, payload, retain: false });
+        }
+    }
+    if !batch.is_empty() {
+        publisher.publish(batch);
+    }
+}
+
+fn changed(
+    twin: &Twin,
+    change: &Change,
+    (on_twin, on_personal, on_area): (bool, bool, bool),
+    batch: &mut Vec<Message>,
+) {
+    let Some(stream) = twin.streams().get(change.stream as usize) else { return };
+    let Some(metric) = twin.metric_of(stream) else { return };
+    let payload = stream_json(change, &metric.unit);
+    if if metric.personal { on_personal } else { on_twin } {
+        if let Some(topic) = stream_topic(twin, stream) {
+            batch.push(retained(topic, payload.clone()));
+        }
+    }
+    if on_area && let Some(topic) = area_topic(twin, stream) {
+        batch.push(Message { topic, payload, retain: false });
+    }
+}
+
+fn retained(topic: String, payload: Bytes) -> Message {
+    Message { topic, payload, retain: true }
+}

@@ -100,7 +100,7 @@ impl Config {
             if let Some(role) = user.roles.iter().find(|role| !role_known(role)) {
                 return wrong(key, format!("role {role:?} is not one of {roles}"));
             }
-            if argon2::password_hash::phc::PasswordHash::new(&user.password_hash).is_err() {
+            if argon2::PasswordHash::new(&user.password_hash).is_err() {
                 return wrong(key, "password_hash is not a PHC string: use `quartier user add`".into());
             }
         }

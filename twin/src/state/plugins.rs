@@ -50,7 +50,8 @@ impl Twin {
 
     pub(super) fn deploy(&mut self, record: PluginRecord) {
         let Some(quarter) = self.quarter_index(&record.quarter) else { return };
-        for metric in record.metrics.iter().chain(record.windows.iter().map(|(metric, _)| metric)) {
+        let windows = record.windows.iter().map(|(metric, _)| metric);
+        for metric in record.metrics.iter().chain(windows).chain(&record.derives) {
             self.intern_metric(metric, None);
         }
         let Some(slots) = self.quarters.get_mut(usize::from(quarter)).map(|q| &mut q.deployments)

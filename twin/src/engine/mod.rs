@@ -1,0 +1,268 @@
+//! The engine: one thread that folds the journal into the twin and hands out what follows.
+//!
+//! It is the twin's only writer. Plugins run on threads of their own beside it; what they answer
+//! comes back through the journal.
+
+mod decide;
+mod recover;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use quartier_broker::Publisher;
+use tokio::sync::watch;
+
+use crate::event::Entry;
+use crate::journal::{Frame, Journal, ReadError, Reader};
+use crate::snapshots::{Snapshot, Snapshots};
+use crate::state::{Effects, PluginBatch, Twin};
+use crate::store::Store;
+use crate::topics;
+
+pub use recover::{RecoverError, Recovered, recover};
+pub use worker::{WorkerStats, Workers, start as start_workers};
+
+/// Entries folded under one lock: readers of the twin wait for one such run at most.
+const RUN: usize = 512;
+/// How long the thread waits for new entries before it looks whether it should end.
+const WAIT: Duration = Duration::from_millis(100);
+/// Name of the cursor behind which the journal is no longer needed for recovery.
+pub const SNAPSHOT_CURSOR: &str = "snapshot";
+
+/// What the engine works with.
+pub struct Parts {
+    /// The journal and the twin as recovered.
+    pub recovered: Recovered,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// Where cursors are kept.
+    pub store: Arc<Store>,
+    /// Where snapshots are kept.
+    pub snapshots: Snapshots,
+    /// Entries between two snapshots.
+    pub snapshot_entries: u64,
+    /// Where twin topics go.
+    pub publisher: Publisher,
+    /// The plugins.
+    pub workers: Workers,
+}
+
+/// The running engine.
+pub struct Engine {
+    twin: Arc<RwLock<Twin>>,
+    folded: watch::Receiver<u64>,
+    skipped: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system has no thread left.
+    pub fn start(parts: Parts) -> std::io::Result<Self> {
+        let Parts { recovered, journal, store, snapshots, snapshot_entries, publisher, workers } =
+            parts;
+        let twin = recovered.twin;
+        let position = twin.read().position();
+        let (folded_tx, folded) = watch::channel(position);
+        let stop = Arc::new(AtomicBool::new(false));
+        let skipped = Arc::new(AtomicU64::new(0));
+        let mut fold = FoldThread {
+            twin: Arc::clone(&twin),
+            journal,
+            reader: recovered.reader,
+            publisher,
+            workers,
+            snapshots: Arc::new(snapshots),
+            store,
+            snapshot_entries,
+            last_snapshot: recovered.snapshot,
+            writing: None,
+            effects: Effects::default(),
+            folded: folded_tx,
+            skipped: Arc::clone(&skipped),
+        };
+        let ending = Arc::clone(&stop);
+        let backlog = recovered.backlog;
+        let thread = thread::Builder::new()
+            .name("twin".to_owned())
+            .spawn(move || fold.run(backlog, &ending))?;
+        Ok(Self { twin, folded, skipped, stop, thread: Some(thread) })
+    }
+
+    /// The twin; only the engine writes it.
+    pub fn twin(&self) -> Arc<RwLock<Twin>> {
+        Arc::clone(&self.twin)
+    }
+
+    /// The position up to which the twin is folded.
+    pub fn folded(&self) -> watch::Receiver<u64> {
+        self.folded.clone()
+    }
+
+    /// Entries that could not be read and were passed over.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// Folds what is left, waits for the plugins, writes a snapshot and ends. Blocks.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the twin's thread ended in a panic");
+        }
+    }
+}
+
+struct FoldThread {
+    twin: Arc<RwLock<Twin>>,
+    journal: Arc<dyn Journal>,
+    reader: Box<dyn Reader>,
+    publisher: Publisher,
+    workers: Workers,
+    snapshots: Arc<Snapshots>,
+    store: Arc<Store>,
+    snapshot_entries: u64,
+    last_snapshot: u64,
+    writing: Option<JoinHandle<()>>,
+    effects: Effects,
+    folded: watch::Sender<u64>,
+    skipped: Arc<AtomicU64>,
+}
+
+/// How long the end may take: plugins still at work, decisions still to be written.
+const DRAIN: Duration = Duration::from_secs(5);
+
+impl FoldThread {
+    fn run(&mut self, backlog: Vec<PluginBatch>, stop: &AtomicBool) {
+        for batch in backlog {
+            self.workers.send(batch);
+        }
+        while !stop.load(Ordering::Acquire) {
+            self.journal.wait_past(self.position(), WAIT);
+            self.catch_up();
+            self.maybe_snapshot();
+        }
+        self.drain();
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.join();
+        }
+        self.snapshot();
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.join();
+        }
+        self.workers.stop();
+    }
+
+    /// In data order: fold what is durable, let the plugins answer it, fold their answers.
+    fn drain(&mut self) {
+        let deadline = Instant::now() + DRAIN;
+        while Instant::now() < deadline {
+            self.catch_up();
+            let idle = self.workers.in_flight() == 0;
+            let stats = self.journal.stats();
+            if (idle && stats.last == self.position()) || stats.failed.is_some() {
+                return;
+            }
+            self.journal.wait_past(self.position(), Duration::from_millis(5));
+        }
+        tracing::warn!(plugins = self.workers.in_flight(), "ended before all plugins had answered");
+    }
+
+    fn position(&self) -> u64 {
+        *self.folded.borrow()
+    }
+
+    fn catch_up(&mut self) {
+        loop {
+            match self.reader.next() {
+                Ok(Some(frame)) => self.fold_frame(&frame),
+                Ok(None) => return,
+                Err(error @ ReadError::Gap { .. }) => {
+                    tracing::error!(%error, "the journal has a gap; the twin goes on behind it");
+                    self.skipped.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be read");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn fold_frame(&mut self, frame: &Frame) {
+        let mut entries = frame.entries().peekable();
+        while entries.peek().is_some() {
+            let mut last = self.position();
+            {
+                let mut twin = self.twin.write();
+                for (position, bytes) in entries.by_ref().take(RUN) {
+                    last = position;
+                    match postcard::from_bytes::<Entry<'_>>(bytes) {
+                        Ok(entry) => twin.fold(position, &entry, &mut self.effects),
+                        Err(error) => {
+                            tracing::error!(position, %error, "an entry cannot be decoded");
+                            self.skipped.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            }
+            topics::publish(&self.twin.read(), &self.effects, &self.publisher);
+            for batch in self.effects.batches.drain(..) {
+                self.workers.send(batch);
+            }
+            self.effects.clear();
+            self.folded.send_replace(last);
+        }
+    }
+
+    fn maybe_snapshot(&mut self) {
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        if self.position().saturating_sub(self.last_snapshot) >= self.snapshot_entries {
+            self.snapshot();
+        }
+    }
+
+    /// Takes the twin's bytes now and asks every plugin for its state behind the batches it has
+    /// been sent; a thread of its own waits for these and writes the file.
+    fn snapshot(&mut self) {
+        let (position, bytes) = {
+            let twin = self.twin.read();
+            (twin.position(), twin.to_bytes())
+        };
+        let twin = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "no snapshot");
+                return;
+            }
+        };
+        let states = self.workers.ask_for_states();
+        let (snapshots, store) = (Arc::clone(&self.snapshots), Arc::clone(&self.store));
+        let write = move || {
+            let Some(plugins) = states.wait() else {
+                tracing::warn!("a plugin did not hand out its state; no snapshot this time");
+                return;
+            };
+            match snapshots.write(&Snapshot { position, twin, plugins }) {
+                Ok(needed) => store.set_cursor(SNAPSHOT_CURSOR, needed),
+                Err(error) => tracing::error!(%error, "a snapshot cannot be written"),
+            }
+        };
+        self.last_snapshot = position;
+        match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
+            Ok(writing) => self.writing = Some(writing),
+            Err(error) => tracing::error!(%error, "no thread for a snapshot"),
+        }
+    }
+}

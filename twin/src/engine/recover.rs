@@ -1,0 +1,136 @@
+//! From a data folder to a twin that is up to date: snapshot, replay, and the events that bring
+//! the registry and the plugins to what the configuration says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+
+use crate::event::{Entry, Event};
+use crate::journal::{AppendError, Batch, Journal, ReadError, Reader};
+use crate::model::Millis;
+use crate::snapshots::{PluginState, Snapshots};
+use crate::state::{Effects, PluginBatch, SnapshotError, Twin};
+
+/// How long the registry's events may take to reach the disk.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Why a node cannot take up its data.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The folder of the snapshots.
+    #[error("snapshots: {0}")]
+    Snapshots(#[from] std::io::Error),
+    /// A snapshot of another version.
+    #[error("{0}; move the folder snapshots aside to replay the whole journal")]
+    Snapshot(#[from] SnapshotError),
+    /// The journal.
+    #[error("journal: {0}")]
+    Read(#[from] ReadError),
+    /// The registry's events do not fit.
+    #[error("journal: {0}")]
+    Append(#[from] AppendError),
+    /// An event of the registry is larger than an entry may be.
+    #[error("journal: an event of the registry cannot be encoded: {0}")]
+    Encode(#[from] postcard::Error),
+    /// The disk did not take the registry's events.
+    #[error("journal: the registry's events were not on disk within {} s", WAIT.as_secs())]
+    TimedOut,
+}
+
+/// A twin that is up to date.
+pub struct Recovered {
+    /// The twin.
+    pub twin: Arc<RwLock<Twin>>,
+    /// Stands behind the last entry folded.
+    pub reader: Box<dyn Reader>,
+    /// Batches cut since the snapshot: the plugins need them to come up to date too.
+    pub backlog: Vec<PluginBatch>,
+    /// States of the plugins at the snapshot.
+    pub states: Vec<PluginState>,
+    /// Position of the snapshot; 0 without one.
+    pub snapshot: u64,
+    /// Entries replayed behind it.
+    pub replayed: u64,
+}
+
+/// Reads the newest snapshot, replays the journal behind it, and appends and folds what
+/// `registry` says is to be changed.
+///
+/// # Errors
+/// See [`RecoverError`]; nothing that was acknowledged is lost by any of them.
+pub fn recover(
+    snapshots: &Snapshots,
+    journal: &Arc<dyn Journal>,
+    registry: impl FnOnce(&Twin) -> Vec<Event<'static>>,
+) -> Result<Recovered, RecoverError> {
+    let (mut twin, states) = match snapshots.newest()? {
+        Some(snapshot) => (Twin::from_bytes(&snapshot.twin)?, snapshot.plugins),
+        None => (Twin::new(), Vec::new()),
+    };
+    let snapshot = twin.position();
+    let mut reader = journal.reader(snapshot + 1)?;
+    let mut backlog = Vec::new();
+    fold_all(&mut twin, reader.as_mut(), &mut backlog)?;
+    let replayed = twin.position() - snapshot;
+    let events = registry(&twin);
+    if !events.is_empty() {
+        append(journal, events)?;
+        fold_all(&mut twin, reader.as_mut(), &mut backlog)?;
+    }
+    let twin = Arc::new(RwLock::new(twin));
+    Ok(Recovered { twin, reader, backlog, states, snapshot, replayed })
+}
+
+fn append(journal: &Arc<dyn Journal>, events: Vec<Event<'static>>) -> Result<(), RecoverError> {
+    let at = Millis::now();
+    let mut last = 0;
+    let mut batch = Batch::new();
+    for event in events {
+        let entry = Entry { at, event };
+        batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()))?;
+        if batch.size() > 1 << 20 {
+            last = journal.append(&batch)?;
+            batch.clear();
+        }
+    }
+    if !batch.is_empty() {
+        last = journal.append(&batch)?;
+    }
+    let deadline = Instant::now() + WAIT;
+    while Instant::now() < deadline {
+        if journal.wait_past(last - 1, Duration::from_millis(100)) >= last {
+            return Ok(());
+        }
+    }
+    Err(RecoverError::TimedOut)
+}
+
+fn fold_all(
+    twin: &mut Twin,
+    reader: &mut dyn Reader,
+    backlog: &mut Vec<PluginBatch>,
+) -> Result<(), ReadError> {
+    let mut effects = Effects::default();
+    loop {
+        match reader.next() {
+            Ok(Some(frame)) => {
+                for (position, bytes) in frame.entries() {
+                    match postcard::from_bytes::<Entry<'_>>(bytes) {
+                        Ok(entry) => twin.fold(position, &entry, &mut effects),
+                        Err(error) => {
+                            tracing::error!(position, %error, "an entry cannot be decoded");
+                        }
+                    }
+                }
+                backlog.append(&mut effects.batches);
+                effects.clear();
+            }
+            Ok(None) => return Ok(()),
+            Err(error @ ReadError::Gap { .. }) => {
+                tracing::error!(%error, "the journal has a gap; the twin goes on behind it");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Retained twin topics, answered from the state.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use quartier_broker::{RetainedSource, topic_matches};
+
+use super::{aggregate_json, alert_json, alert_topic, cell_topic, stream_json, stream_topic};
+use crate::grid::RESOLUTIONS;
+use crate::state::{Change, Stream, Twin};
+
+/// Streams looked at under one lock, so that a wide filter does not hold up the fold.
+const CHUNK: usize = 4096;
+
+/// Answers new subscribers of twin, personal, cell and alert topics.
+pub struct TwinTopics {
+    twin: Arc<RwLock<Twin>>,
+}
+
+impl TwinTopics {
+    /// Over the twin that the fold owns.
+    pub fn new(twin: Arc<RwLock<Twin>>) -> Self {
+        Self { twin }
+    }
+
+    fn streams(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        let levels: Vec<&str> = filter.split('/').collect();
+        let literal = |index: usize| {
+            levels.get(index).copied().filter(|level| !matches!(*level, "+" | "#"))
+        };
+        if let (Some(quarter), Some(asset)) = (literal(2), literal(4)) {
+            let twin = self.twin.read();
+            let index = twin.quarter_index(quarter).and_then(|q| twin.asset_index(q, asset));
+            let asset = index.and_then(|index| twin.assets().get(index as usize));
+            for (_, stream) in asset.map(|a| a.streams.as_slice()).unwrap_or_default() {
+                if let Some(stream) = twin.streams().get(*stream as usize) {
+                    emit_stream(&twin, stream, filter, emit);
+                }
+            }
+            return;
+        }
+        let mut next = 0;
+        loop {
+            let twin = self.twin.read();
+            let Some(rest) = twin.streams().get(next..).filter(|rest| !rest.is_empty()) else { return };
+            for stream in rest.iter().take(CHUNK) {
+                emit_stream(&twin, stream, filter, emit);
+            }
+            next += CHUNK;
+        }
+    }
+
+    fn cells(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        for resolution in RESOLUTIONS {
+            let twin = self.twin.read();
+            for (cell, metric, aggregate) in twin.aggregates().list(resolution, None) {
+                let topic = cell_topic(&twin, cell, metric, &aggregate);
+                if let Some(topic) = topic.filter(|topic| topic_matches(filter, topic)) {
+                    emit(topic, aggregate_json(&aggregate));
+                }
+            }
+        }
+    }
+
+    fn alerts(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        for (key, alert) in self.twin.read().alerts() {
+            let topic = alert_topic(key);
+            if topic_matches(filter, &topic) {
+                emit(topic, alert_json(alert));
+            }
+        }
+    }
+}
+
+fn emit_stream(twin: &Twin, stream: &Stream, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+    let newest = Change {
+        stream: 0,
+        value: stream.value,
+        time: stream.time,
+        quality: stream.quality,
+        rev: stream.rev,
+    };
+    let Some(topic) = stream_topic(twin, stream).filter(|topic| topic_matches(filter, topic)) else {
+        return;
+    };
+    if let Some(metric) = twin.metric_of(stream).filter(|_| stream.rev > 0) {
+        emit(topic, stream_json(&newest, &metric.unit));
+    }
+}
+
+impl RetainedSource for TwinTopics {
+    fn owns(&self, topic: &str) -> bool {
+        matches!(topic.split('/').next(), Some("twin" | "personal" | "cell" | "alert"))
+    }
+
+    fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        let first = filter.split('/').next().unwrap_or_default();
+        let wild = matches!(first, "+" | "#");
+        if wild || matches!(first, "twin" | "personal") {
+            self.streams(filter, emit);
+        }
+        if wild || first == "cell" {
+            self.cells(filter, emit);
+        }
+        if wild || first == "alert" {
+            self.alerts(filter, emit);
+        }
+    }
+}
