@@ -52,9 +52,17 @@ pub struct Detail {
     pub attributes: Vec<(String, String)>,
     /// (kind, asset id), sorted.
     pub relations: Vec<(String, String)>,
+    /// Where the registry put it; a device may have reported another place since.
+    pub registered: Option<Place>,
 }
 
 impl Asset {
+    /// Whether the registry says that it moves (attribute `mobile` = `true`).
+    pub fn is_mobile(&self) -> bool {
+        let attributes = self.detail.as_deref().map(|d| d.attributes.as_slice());
+        attributes.unwrap_or_default().iter().any(|(k, v)| k == "mobile" && v == "true")
+    }
+
     /// Kind of the asset; `unknown` where nobody said.
     pub fn kind(&self) -> &str {
         self.detail.as_ref().map_or("unknown", |d| d.kind.as_str())
@@ -246,6 +254,7 @@ impl Twin {
                 name: record.name,
                 attributes: record.attributes,
                 relations: record.relations,
+                registered: record.place,
             }));
         }
         if record.place.is_some() {

@@ -1,0 +1,332 @@
+//! One running node. [`Node::start`] is the whole wiring, in the order of the data:
+//!
+//! ```text
+//! ports -- data folder -- journal -- recovered twin -- broker -- plugins -- engine -- sink -- HTTP
+//! ```
+//!
+//! Ports are bound first and served last, so that a port in use is known before anything is
+//! touched and nobody is let in before the twin is up to date. It ends in the order of the data
+//! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
+
+mod declared;
+mod tick;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quartier_broker::{Broker, Hooks, Message};
+use quartier_plugin_host::{Host, HostError, LoadError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::config::{Config, Influx, InfluxApi, WhenFull};
+use crate::engine::{self, Engine, Parts, RecoverError};
+use crate::feed::{self, JournalFeed, StoreLedger};
+use crate::gate::ConfiguredUsers;
+use crate::http;
+use crate::influx::{self, InfluxConfig, SinkState};
+use crate::intake::TelemetryIntake;
+use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
+use crate::registry::RegistryError;
+use crate::snapshots::Snapshots;
+use crate::status::{NodeStatus, Status};
+use crate::store::{DataDir, DataDirError, Store, StoreError};
+use crate::topics::TwinTopics;
+
+use declared::Declared;
+
+/// Time the broker has to send what was acknowledged when the node ends.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error("{what} cannot listen on {address}: {source}; stop what listens there or change `{key}`")]
+    Listen {
+        /// MQTT or HTTP.
+        what: &'static str,
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+        /// Which key to change.
+        key: &'static str,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// The store cannot be opened.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The journal cannot be opened.
+    #[error("journal: {0}")]
+    Journal(#[from] OpenError),
+    /// The journal cannot be read.
+    #[error("journal: {0}")]
+    Read(#[from] ReadError),
+    /// The twin cannot be recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// A file of the registry is wrong.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// wasmtime does not start.
+    #[error("plugins: {0}")]
+    Host(#[from] HostError),
+    /// A plugin cannot be loaded.
+    #[error("plugin: {0}")]
+    Plugin(#[from] LoadError),
+    /// A plugin does not take its configuration or state.
+    #[error("plugin {plugin} in {quarter}: {why}")]
+    Instance {
+        /// Id of the quarter.
+        quarter: String,
+        /// Id of the plugin.
+        plugin: String,
+        /// What it said.
+        why: String,
+    },
+    /// More plugins in a quarter than a stream can be routed to.
+    #[error("quarter {0} has more than {max} plugins", max = crate::state::MAX_PLUGINS)]
+    TooManyPlugins(String),
+    /// The broker does not start.
+    #[error("mqtt: {0}")]
+    Broker(#[from] quartier_broker::StartError),
+    /// The InfluxDB sink cannot work as configured.
+    #[error(transparent)]
+    Influx(#[from] influx::ConfigError),
+    /// No thread, or a folder that cannot be made.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    status: Arc<Status>,
+    store: Arc<Store>,
+    engine: Engine,
+    mqtt: SocketAddr,
+    http: SocketAddr,
+    /// True from the moment on in which no new input is taken.
+    closing: watch::Sender<bool>,
+    /// True once all input is folded: outputs may end.
+    ending: watch::Sender<bool>,
+    front: Vec<JoinHandle<()>>,
+    outputs: Vec<JoinHandle<()>>,
+    status_topic: String,
+    _data: DataDir,
+}
+
+impl Node {
+    /// Starts a node; it serves when this returns.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let started = Instant::now();
+        let mqtt = listen("MQTT", config.mqtt.listen, "mqtt.listen").await?;
+        let http = listen("HTTP", config.http.listen, "http.listen").await?;
+        let (mqtt_address, http_address) = (mqtt.local_addr()?, http.local_addr()?);
+
+        let host = Host::new()?;
+        let declared = Declared::read(config, &host)?;
+        let data = DataDir::open(&config.node.data)?;
+        let store = Arc::new(Store::open(&data)?);
+        let journal: Arc<dyn Journal> = open_journal(config, &data)?;
+        let snapshots = Snapshots::open(config.node.data.join("snapshots"))?;
+        let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
+        let twin = Arc::clone(&recovered.twin);
+        let assignments = engine::assign(&host, declared.plugins, &recovered)?;
+        tracing::info!(
+            snapshot = recovered.snapshot,
+            replayed = recovered.replayed,
+            assets = twin.read().assets().len(),
+            "the twin is up to date"
+        );
+
+        let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
+        let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let hooks = Hooks {
+            gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
+            intake: Arc::new(intake),
+            retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
+        };
+        let broker = Arc::new(Broker::start(broker_config(config), hooks, kept(&store))?);
+
+        let workers =
+            engine::start_workers(assignments, Arc::clone(&journal), Arc::clone(&store), Arc::clone(&twin))?;
+        let plugins = Box::new(workers.stats());
+        let engine = Engine::start(Parts {
+            recovered,
+            journal: Arc::clone(&journal),
+            store: Arc::clone(&store),
+            snapshots,
+            snapshot_entries: config.journal.snapshot_entries,
+            publisher: broker.publisher(),
+            workers,
+        })?;
+
+        let (closing, closed) = watch::channel(false);
+        let (ending, ended) = watch::channel(false);
+        let mut outputs = Vec::new();
+        let influx = match &config.influx {
+            Some(configured) => {
+                let sink = sink_config(configured);
+                sink.check()?;
+                let state = Arc::new(SinkState::new(engine.folded()));
+                let cursor = store.cursor(feed::CURSOR);
+                let feed = JournalFeed::new(&journal, cursor, engine.folded(), Arc::clone(&twin))?;
+                let ledger = Arc::new(StoreLedger::new(Arc::clone(&store)));
+                let run = influx::run(sink, Box::new(feed), ledger, Arc::clone(&state), ended.clone());
+                outputs.push(tokio::spawn(async move {
+                    if let Err(error) = run.await {
+                        tracing::error!(%error, "the InfluxDB sink ended");
+                    }
+                }));
+                Some(state)
+            }
+            None => None,
+        };
+        let status = Arc::new(Status {
+            node: config.node.name.clone(),
+            journal,
+            twin,
+            folded: engine.folded(),
+            broker: Arc::clone(&broker),
+            influx,
+            plugins,
+            started,
+        });
+        let status_topic = format!("node/v1/{}/status", config.node.name);
+        outputs.push(tokio::spawn(http::serve(http, Arc::clone(&status), Arc::clone(&store), ended)));
+        let ticking = tick::run(Arc::clone(&status), Arc::clone(&store), status_topic.clone(), closed.clone());
+        let front = vec![
+            tokio::spawn(async move { broker.serve(mqtt, closed).await }),
+            tokio::spawn(ticking),
+        ];
+        Ok(Self {
+            status,
+            store,
+            engine,
+            mqtt: mqtt_address,
+            http: http_address,
+            closing,
+            ending,
+            front,
+            outputs,
+            status_topic,
+            _data: data,
+        })
+    }
+
+    /// Address of MQTT; the port is the one that was had where 0 was configured.
+    pub fn mqtt_address(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    /// Address of HTTP.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// How the node is.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Ends in data order: intake, journal, twin, plugins, outputs, snapshot.
+    pub async fn stop(self) {
+        let Self { status, store, mut engine, closing, ending, front, outputs, status_topic, .. } = self;
+        let offline = NodeStatus { status: "offline", ..status.online() };
+        publish_status(&status.broker, &status_topic, &offline);
+        closing.send_replace(true);
+        status.broker.shutdown(DRAIN).await;
+        let kept = status.broker.retained_kept();
+        for task in front {
+            let _ = task.await;
+        }
+        let engine = spawn_blocking(move || engine.stop()).await;
+        if engine.is_err() {
+            tracing::error!("the twin did not end well");
+        }
+        ending.send_replace(true);
+        for task in outputs {
+            let _ = task.await;
+        }
+        let journal = Arc::clone(&status.journal);
+        let closed = spawn_blocking(move || {
+            let kept: Vec<_> = kept.into_iter().map(|m| (m.topic, m.payload.to_vec())).collect();
+            store.save_retained(&kept);
+            journal.close();
+        });
+        let _ = closed.await;
+    }
+}
+
+/// Publishes the node's status, retained.
+fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
+    if let Ok(payload) = serde_json::to_vec(status) {
+        let message = Message { topic: topic.to_owned(), payload: payload.into(), retain: true };
+        broker.publisher().publish(vec![message]);
+    }
+}
+
+async fn listen(
+    what: &'static str,
+    address: SocketAddr,
+    key: &'static str,
+) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { what, address, source, key })
+}
+
+fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, StartError> {
+    let options = journal::Options {
+        segment_bytes: config.journal.segment_bytes,
+        quota_bytes: config.journal.quota_bytes,
+        when_full: match config.journal.when_full {
+            WhenFull::Refuse => journal::WhenFull::Refuse,
+            WhenFull::DropOldest => journal::WhenFull::DropOldest,
+        },
+        ..journal::Options::default()
+    };
+    Ok(Arc::new(SegmentJournal::open(&data.path().join("journal"), options)?))
+}
+
+fn broker_config(config: &Config) -> quartier_broker::Config {
+    quartier_broker::Config {
+        max_connections: config.mqtt.max_connections,
+        max_packet: config.mqtt.max_packet,
+        ..quartier_broker::Config::default()
+    }
+}
+
+fn kept(store: &Store) -> Vec<Message> {
+    let message = |(topic, payload): (String, Vec<u8>)| Message {
+        topic,
+        payload: payload.into(),
+        retain: true,
+    };
+    store.load_retained().into_iter().map(message).collect()
+}
+
+fn sink_config(configured: &Influx) -> InfluxConfig {
+    let configured = configured.clone();
+    let api = match configured.api {
+        InfluxApi::V1 => influx::InfluxApi::V1 {
+            database: configured.database,
+            user: configured.user,
+            password_file: configured.password_file,
+        },
+        InfluxApi::V2 => influx::InfluxApi::V2 {
+            org: configured.org,
+            bucket: configured.bucket,
+            token_file: configured.token_file,
+        },
+    };
+    InfluxConfig::new(configured.url, api)
+}

@@ -1,0 +1,109 @@
+//! What happens once a second: a tick into the journal, the status topic, figures, and the
+//! release of journal segments that nobody needs any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::publish_status;
+use crate::engine::SNAPSHOT_CURSOR;
+use crate::event::{Entry, Event};
+use crate::feed;
+use crate::journal::Batch;
+use crate::model::Millis;
+use crate::status::Status;
+use crate::store::Store;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// A node without input ticks this many times more rarely: windows still close, and an SD card
+/// is spared.
+const IDLE: u32 = 10;
+/// Seconds between two messages on the status topic.
+const STATUS: u32 = 5;
+
+/// Runs until `closed` is true.
+pub(super) async fn run(
+    status: Arc<Status>,
+    store: Arc<Store>,
+    topic: String,
+    mut closed: watch::Receiver<bool>,
+) {
+    let mut timer = interval(EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut count, mut last) = (0u32, 0);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = closed.wait_for(|closed| *closed) => return,
+        }
+        let stats = status.journal.stats();
+        if stats.last != last || count.is_multiple_of(IDLE) {
+            last = tick(&status).unwrap_or(stats.last);
+        }
+        if count.is_multiple_of(STATUS) {
+            publish_status(&status.broker, &topic, &status.online());
+            let (status, store) = (Arc::clone(&status), Arc::clone(&store));
+            let _ = spawn_blocking(move || release(&status, &store)).await;
+        }
+        gauges(&status);
+        count = count.wrapping_add(1);
+    }
+}
+
+/// Appends a tick; its position. A journal that is full or failed does without.
+fn tick(status: &Status) -> Option<u64> {
+    let entry = Entry { at: Millis::now(), event: Event::Ticked };
+    let mut batch = Batch::new();
+    batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ())).ok()?;
+    status.journal.append(&batch).ok()
+}
+
+/// Every segment may go that recovery and all outputs are past.
+fn release(status: &Status, store: &Store) {
+    let mut upto = store.cursor(SNAPSHOT_CURSOR);
+    if status.influx.is_some() {
+        upto = upto.min(store.cursor(feed::CURSOR));
+    }
+    if upto > 0 {
+        status.journal.release(upto);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]
+fn gauges(status: &Status) {
+    let journal = status.journal.stats();
+    let counts = status.counts();
+    let online = status.online();
+    let (assets, streams, alerts) = {
+        let twin = status.twin.read();
+        (twin.assets().len(), twin.streams().len(), twin.alerts().len())
+    };
+    let figures = [
+        ("quartier_journal_position", journal.durable),
+        ("quartier_journal_bytes", journal.bytes),
+        ("quartier_journal_quota_bytes", journal.quota),
+        ("quartier_journal_fsyncs", journal.fsyncs),
+        ("quartier_journal_lost_entries", journal.lost),
+        ("quartier_journal_dropped_entries", journal.dropped),
+        ("quartier_twin_lag_entries", online.lag.twin),
+        ("quartier_twin_assets", assets as u64),
+        ("quartier_twin_streams", streams as u64),
+        ("quartier_twin_alerts", alerts as u64),
+        ("quartier_twin_readings", counts.readings),
+        ("quartier_twin_duplicates", counts.duplicates),
+        ("quartier_twin_corrected", counts.corrected),
+        ("quartier_twin_out_of_order", counts.out_of_order),
+        ("quartier_twin_late", counts.late),
+        ("quartier_twin_ignored", counts.ignored),
+        ("quartier_twin_decisions", counts.decisions),
+    ];
+    for (name, value) in figures {
+        metrics::gauge!(name).set(value as f64);
+    }
+    if let Some(lag) = online.lag.influx {
+        metrics::gauge!("quartier_influx_lag_entries").set(lag as f64);
+    }
+}

@@ -1,0 +1,168 @@
+//! How the node is: each part with its state, for `/readyz`, the status topic and the live view.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::RwLock;
+use quartier_broker::Broker;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::engine::WorkerStats;
+use crate::influx::{SinkReport, SinkState, SinkStatus};
+use crate::journal::{Journal, JournalStats};
+use crate::state::{Counts, Twin};
+
+/// Entries the twin may be behind before it counts as late: some seconds at full load.
+const LATE: u64 = 100_000;
+/// Share of the quota from which on the journal warns.
+const NEARLY_FULL: f64 = 0.9;
+
+/// State of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Works.
+    Ok,
+    /// Works with a fault that somebody should look at.
+    Degraded,
+    /// Does not work.
+    Down,
+}
+
+/// A part and its state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Part {
+    /// `journal`, `twin`, `mqtt`, `plugins`, `influx`.
+    pub name: &'static str,
+    /// State.
+    pub state: State,
+    /// For people: figures, or what is wrong and what to do.
+    pub detail: String,
+}
+
+/// Reads figures from all parts; cheap enough to be asked every second.
+pub struct Status {
+    /// Name of the node.
+    pub node: String,
+    /// Its journal.
+    pub journal: Arc<dyn Journal>,
+    /// Its twin.
+    pub twin: Arc<RwLock<Twin>>,
+    /// How far the twin is folded.
+    pub folded: watch::Receiver<u64>,
+    /// Its broker.
+    pub broker: Arc<Broker>,
+    /// Its InfluxDB sink, where there is one.
+    pub influx: Option<Arc<SinkState>>,
+    /// Its plugins.
+    pub plugins: Box<dyn Fn() -> Vec<WorkerStats> + Send + Sync>,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// What the status topic says.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeStatus {
+    /// `online` or `offline`.
+    pub status: &'static str,
+    /// Last durable position of the journal.
+    pub position: u64,
+    /// Entries that each output is behind.
+    pub lag: Lag,
+}
+
+/// Entries behind the journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lag {
+    /// The twin and its topics.
+    pub twin: u64,
+    /// The InfluxDB sink, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub influx: Option<u64>,
+}
+
+impl Status {
+    /// All parts, those that everything needs first.
+    pub fn parts(&self) -> Vec<Part> {
+        let stats = self.journal.stats();
+        let mut parts = vec![journal(&stats), self.twin_part(&stats), self.mqtt(), self.plugin_part()];
+        parts.extend(self.influx.as_ref().map(|influx| sink(&influx.report())));
+        parts
+    }
+
+    /// What the fold counted.
+    pub fn counts(&self) -> Counts {
+        self.twin.read().counts()
+    }
+
+    /// What the status topic says while the node runs.
+    pub fn online(&self) -> NodeStatus {
+        let position = self.journal.stats().durable;
+        NodeStatus {
+            status: "online",
+            position,
+            lag: Lag {
+                twin: position.saturating_sub(*self.folded.borrow()),
+                influx: self.influx.as_ref().map(|influx| influx.report().lag),
+            },
+        }
+    }
+
+    fn twin_part(&self, stats: &JournalStats) -> Part {
+        let behind = stats.durable.saturating_sub(*self.folded.borrow());
+        let state = if behind < LATE { State::Ok } else { State::Degraded };
+        let twin = self.twin.read();
+        let (assets, streams) = (twin.assets().len(), twin.streams().len());
+        let detail = format!("{assets} assets, {streams} streams, {behind} entries behind");
+        Part { name: "twin", state, detail }
+    }
+
+    fn mqtt(&self) -> Part {
+        let stats = self.broker.stats();
+        let detail = format!("{} connections", stats.connections);
+        Part { name: "mqtt", state: State::Ok, detail }
+    }
+
+    fn plugin_part(&self) -> Part {
+        let stats = (self.plugins)();
+        let set_aside: Vec<_> = stats
+            .iter()
+            .filter(|plugin| plugin.quarantined)
+            .map(|plugin| format!("{} in {}", plugin.plugin, plugin.quarter))
+            .collect();
+        if set_aside.is_empty() {
+            let detail = format!("{} running", stats.len());
+            Part { name: "plugins", state: State::Ok, detail }
+        } else {
+            let detail = format!("in quarantine: {}", set_aside.join(", "));
+            Part { name: "plugins", state: State::Degraded, detail }
+        }
+    }
+}
+
+fn journal(stats: &JournalStats) -> Part {
+    let (mb, quota) = (stats.bytes / 1_000_000, stats.quota / 1_000_000);
+    let part = |state, detail| Part { name: "journal", state, detail };
+    if let Some(failed) = &stats.failed {
+        return part(State::Down, format!("{failed}; check the disk and restart the node"));
+    }
+    if stats.no_space {
+        return part(State::Down, "the disk is full; devices wait until there is room".to_owned());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share, for a threshold")]
+    let share = stats.bytes as f64 / stats.quota.max(1) as f64;
+    if share > NEARLY_FULL {
+        return part(State::Degraded, format!("{mb} of {quota} MB quota used"));
+    }
+    part(State::Ok, format!("position {}, {mb} of {quota} MB", stats.durable))
+}
+
+fn sink(report: &SinkReport) -> Part {
+    let state = if report.status == SinkStatus::Ok { State::Ok } else { State::Degraded };
+    let mut detail = format!("{} lines sent, {} entries behind", report.lines, report.lag);
+    if let Some(error) = &report.last_error {
+        detail = format!("{detail}; {error}");
+    }
+    Part { name: "influx", state, detail }
+}
