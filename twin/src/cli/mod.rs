@@ -1,1 +1,119 @@
-//! cli.
+//! The command line: one file a command.
+
+mod area;
+mod check;
+mod demo;
+mod output;
+mod replay;
+mod serve;
+mod simulate;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Digital twins of city quarters: MQTT in, H3 grid, rules as WebAssembly, open interfaces out.
+#[derive(Debug, Parser)]
+#[command(name = "quartier", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(ServeArgs),
+    /// Run three quarters with simulated devices, everything embedded.
+    Demo(demo::DemoArgs),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Publish as a number of simulated devices of a quarter.
+    Simulate(simulate::SimulateArgs),
+    /// Publish a recorded file as devices would.
+    Replay(replay::ReplayArgs),
+    /// Print the MQTT filter of the area around a place.
+    Area(area::AreaArgs),
+    /// Who may log in.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Configuration file.
+    #[arg(long, default_value = "quartier.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say whether a configuration is right, and what is wrong with it.
+    Check {
+        /// Configuration file.
+        #[arg(default_value = "quartier.toml")]
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    /// Wrong usage or configuration: exit code 2.
+    Usage(anyhow::Error),
+    /// A fault while running: exit code 1.
+    Fault(anyhow::Error),
+}
+
+impl Failure {
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::Usage(error.into())
+    }
+
+    fn fault(error: impl Into<anyhow::Error>) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs a command; the exit code of the process.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(&args.config),
+        Command::Demo(args) => demo::run(&args),
+        Command::Config(ConfigCommand::Check { file, json }) => check::run(&file, json),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Area(args) => area::run(&args),
+        Command::User(command) => user::run(&command),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Fault(error)) => {
+            eprintln!("quartier: {error:#}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(error)) => {
+            eprintln!("quartier: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

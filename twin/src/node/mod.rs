@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use quartier_broker::{Broker, Hooks, Message};
 use quartier_plugin_host::{Host, HostError, LoadError};
 use tokio::net::TcpListener;
@@ -125,7 +126,7 @@ impl Node {
     ///
     /// # Errors
     /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, figures: PrometheusHandle) -> Result<Self, StartError> {
         let started = Instant::now();
         let mqtt = listen("MQTT", config.mqtt.listen, "mqtt.listen").await?;
         let http = listen("HTTP", config.http.listen, "http.listen").await?;
@@ -201,7 +202,8 @@ impl Node {
             started,
         });
         let status_topic = format!("node/v1/{}/status", config.node.name);
-        outputs.push(tokio::spawn(http::serve(http, Arc::clone(&status), Arc::clone(&store), ended)));
+        let api = http::Api { status: Arc::clone(&status), store: Arc::clone(&store), figures };
+        outputs.push(tokio::spawn(http::serve(http, api, ended)));
         let ticking = tick::run(Arc::clone(&status), Arc::clone(&store), status_topic.clone(), closed.clone());
         let front = vec![
             tokio::spawn(async move { broker.serve(mqtt, closed).await }),

@@ -1,0 +1,50 @@
+//! `quartier serve`: a node until SIGTERM or SIGINT.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, Outcome};
+use crate::config::Config;
+use crate::node::Node;
+
+pub(super) fn run(path: &Path) -> Outcome {
+    let config = Config::load(path).map_err(Failure::usage)?;
+    start_logging("info");
+    let figures = start_metrics()?;
+    runtime()?.block_on(async {
+        let mut terminated = signal(SignalKind::terminate()).map_err(Failure::fault)?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
+        let node = Node::start(&config, figures).await.map_err(Failure::usage)?;
+        tracing::info!(mqtt = %node.mqtt_address(), http = %node.http_address(), "ready");
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tracing::info!("ending");
+        node.stop().await;
+        Ok(())
+    })
+}
+
+/// Logs to stderr; `RUST_LOG` goes before `level`. rumqttd logs its hot path at info, which
+/// doubles its cost, so it is silent unless asked for.
+pub(super) fn start_logging(level: &str) {
+    let default = || EnvFilter::new(format!("{level},rumqttd=off"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// The recorder of all figures; must be there before the first part is made.
+pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
+    let installed = PrometheusBuilder::new().install_recorder();
+    installed.context("the metrics recorder cannot be installed").map_err(Failure::fault)
+}
+
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().context("no threads for the runtime").map_err(Failure::fault)
+}
