@@ -50,25 +50,23 @@ pub fn area_topic(twin: &Twin, stream: &Stream) -> Option<String> {
     let metric = twin.metric_of(stream).filter(|m| !m.personal)?;
     let asset = twin.assets().get(stream.asset as usize)?;
     let cell = twin.grid().cell(stream.asset)?;
-    let (r6, [d7, d8, d9, d10]) = area_topic_levels(cell);
+    let levels = area_topic_levels(cell)?;
+    let (r6, [d7, d8, d9, d10]) = (levels.r6, levels.digits);
     let (domain, id, name) = (metric.domain.as_str(), &asset.id, &metric.name);
     Some(format!("area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/{domain}/{id}/{name}"))
 }
 
-/// `cell/v1/{resolution}/{cell}/{domain}/{metric}`; none while a personal metric has too few
-/// contributing assets.
-pub fn cell_topic(
-    twin: &Twin,
-    cell: CellIndex,
-    metric: u16,
-    aggregate: &Aggregate,
-) -> Option<String> {
+/// `cell/v1/{resolution}/{cell}/{domain}/{metric}`.
+pub fn cell_topic(twin: &Twin, cell: CellIndex, metric: u16) -> Option<String> {
     let metric = twin.metrics().get(usize::from(metric))?;
-    if metric.personal && aggregate.assets < K_ANONYMITY {
-        return None;
-    }
     let (resolution, domain) = (u8::from(cell.resolution()), metric.domain.as_str());
     Some(format!("cell/v1/{resolution}/{cell}/{domain}/{}", metric.name))
+}
+
+/// Whether an aggregate may be seen: of a personal metric only with enough assets in it.
+pub fn may_show(twin: &Twin, metric: u16, aggregate: &Aggregate) -> bool {
+    let personal = twin.metrics().get(usize::from(metric)).is_none_or(|metric| metric.personal);
+    !personal || aggregate.assets >= K_ANONYMITY
 }
 
 /// `alert/v1/{quarter}/{rule}/{asset}`.
@@ -87,8 +85,9 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
     }
     if !effects.cells.is_empty() && publisher.anyone_for("cell") {
         for (cell, metric, aggregate) in &effects.cells {
-            if let Some(topic) = cell_topic(twin, *cell, *metric, aggregate) {
-                batch.push(retained(topic, aggregate_json(aggregate)));
+            let shown = aggregate.as_ref().filter(|aggregate| may_show(twin, *metric, aggregate));
+            if let Some(topic) = cell_topic(twin, *cell, *metric) {
+                batch.push(retained(topic, shown.map_or_else(Bytes::new, aggregate_json)));
             }
         }
     }

@@ -1,1 +1,94 @@
-//! http.
+//! HTTP: health, figures and the reading half of the API. It reads the twin and changes nothing.
+//!
+//! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
+
+mod assets;
+mod cells;
+mod health;
+mod lists;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use utoipa::OpenApi;
+
+use crate::status::Status;
+use crate::store::Store;
+use problem::Problem;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// The node and its twin.
+    pub status: Arc<Status>,
+    /// Dead letters.
+    pub store: Arc<Store>,
+    /// Figures in Prometheus' text format.
+    pub figures: PrometheusHandle,
+}
+
+/// Serves until `ended` is true and requests under way are answered.
+pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<bool>) {
+    let end = async move {
+        let _ = ended.wait_for(|ended| *ended).await;
+    };
+    if let Err(error) = axum::serve(listener, router(api)).with_graceful_shutdown(end).await {
+        tracing::error!(%error, "HTTP ended");
+    }
+}
+
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi))
+        .route("/api/v1/quarters", get(lists::quarters))
+        .route("/api/v1/assets", get(assets::list))
+        .route("/api/v1/assets/{id}", get(assets::one))
+        .route("/api/v1/cells", get(cells::list))
+        .route("/api/v1/cells/{h3}", get(cells::one))
+        .route("/api/v1/alerts", get(lists::alerts))
+        .route("/api/v1/dead-letters", get(lists::dead_letters))
+        .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
+        .layer(CompressionLayer::new())
+        .layer(CorsLayer::permissive())
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .with_state(api)
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Quartier",
+        description = "Digital twins of city quarters: reading",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        health::healthz,
+        health::readyz,
+        health::metrics,
+        lists::quarters,
+        lists::alerts,
+        lists::dead_letters,
+        assets::list,
+        assets::one,
+        cells::list,
+        cells::one,
+    )
+)]
+struct Description;
+
+async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}

@@ -98,8 +98,8 @@ impl Twin {
         self.route_windows(&closed);
         let streams = &self.streams;
         self.aggregates.refresh(
-            |stream| Self::sample(streams, stream),
-            &mut |cell, metric, aggregate| effects.cells.push((cell, metric, *aggregate)),
+            &|stream| Self::sample(streams, stream),
+            &mut |cell, metric, aggregate| effects.cells.push((cell, metric, aggregate.copied())),
         );
         self.cut_at_tick(effects);
     }

@@ -15,18 +15,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use h3o::CellIndex;
+use h3o::{CellIndex, Resolution};
 use quartier_plugin_host::Batch;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Decision, Severity};
-use crate::grid::{Aggregate, Aggregates, Grid};
+use crate::grid::{Aggregate, Aggregates, CellAggregate, Grid};
 use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
 use crate::windows::Windows;
 
 pub use plugins::{Deployment, MAX_PLUGINS};
-pub use query::AssetFilter;
+pub use query::{AssetFilter, Region};
 pub use registry::{Asset, Detail, MetricEntry, Quarter, Stream};
 pub use snapshot::SnapshotError;
 
@@ -34,6 +34,17 @@ use registry::Lookup;
 
 /// How far behind the newest event of a stream a reading may come and still count in its windows.
 pub const LATENESS_MS: i64 = 60_000;
+
+/// Resolutions at which cells have live aggregates: from 36 km² down to 300 m².
+pub const RESOLUTIONS: [Resolution; 7] = [
+    Resolution::Six,
+    Resolution::Seven,
+    Resolution::Eight,
+    Resolution::Nine,
+    Resolution::Ten,
+    Resolution::Eleven,
+    Resolution::Twelve,
+];
 
 /// The state of all quarters of a node.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,8 +135,9 @@ pub struct Change {
 pub struct Effects {
     /// New values, for the twin topics.
     pub changes: Vec<Change>,
-    /// Cell aggregates that changed since the tick before, for the cell topics.
-    pub cells: Vec<(CellIndex, u16, Aggregate)>,
+    /// Cell aggregates that changed since the tick before, for the cell topics; `None` where no
+    /// asset has a value any more.
+    pub cells: Vec<(CellIndex, u16, Option<Aggregate>)>,
     /// Alerts raised (`Some`) or cleared.
     pub alerts: Vec<(AlertKey, Option<Alert>)>,
     /// Batches for plugins.
@@ -212,9 +224,14 @@ impl Twin {
         &self.grid
     }
 
-    /// The cells' aggregates as of the last tick.
-    pub fn aggregates(&self) -> &Aggregates {
-        &self.aggregates
+    /// What the assets of a cell report together; exact as of the last tick.
+    pub fn aggregate(&self, cell: CellIndex, metric: u16) -> Option<Aggregate> {
+        self.aggregates.get(cell, metric, &|stream| Self::sample(&self.streams, stream))
+    }
+
+    /// The same for all cells of a resolution with values, of one metric or of all.
+    pub fn aggregates(&self, resolution: Resolution, metric: Option<u16>) -> Vec<CellAggregate> {
+        self.aggregates.list(resolution, metric, &|stream| Self::sample(&self.streams, stream))
     }
 
     /// All assets; their index is what streams and the grid name them by.

@@ -274,9 +274,7 @@ impl Twin {
         let after = self.grid.cell(index);
         if before != after {
             for &(metric, stream) in &asset.streams {
-                if before.is_some() {
-                    self.aggregates.remove(stream);
-                }
+                self.aggregates.remove(stream);
                 let mean = self.metrics.get(usize::from(metric)).map_or(MeanKind::Arithmetic, |m| m.mean);
                 if let Some(cell) = after {
                     self.aggregates.add(stream, metric, mean, cell);
@@ -338,10 +336,9 @@ impl Twin {
             for &(metric, stream) in &asset.streams {
                 let mean = self.metrics.get(usize::from(metric)).map_or(MeanKind::Arithmetic, |m| m.mean);
                 self.aggregates.add(stream, metric, mean, cell);
-                self.aggregates.touch(stream);
             }
         }
         let streams = &self.streams;
-        self.aggregates.refresh(|stream| Self::sample(streams, stream), &mut |_, _, _| {});
+        self.aggregates.refresh(&|stream| Self::sample(streams, stream), &mut |_, _, _| {});
     }
 }

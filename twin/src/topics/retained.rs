@@ -6,9 +6,10 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use quartier_broker::{RetainedSource, topic_matches};
 
-use super::{aggregate_json, alert_json, alert_topic, cell_topic, stream_json, stream_topic};
-use crate::grid::RESOLUTIONS;
-use crate::state::{Change, Stream, Twin};
+use super::{
+    aggregate_json, alert_json, alert_topic, cell_topic, may_show, stream_json, stream_topic,
+};
+use crate::state::{Change, RESOLUTIONS, Stream, Twin};
 
 /// Streams looked at under one lock, so that a wide filter does not hold up the fold.
 const CHUNK: usize = 4096;
@@ -54,10 +55,11 @@ impl TwinTopics {
     fn cells(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
         for resolution in RESOLUTIONS {
             let twin = self.twin.read();
-            for (cell, metric, aggregate) in twin.aggregates().list(resolution, None) {
-                let topic = cell_topic(&twin, cell, metric, &aggregate);
+            for found in twin.aggregates(resolution, None) {
+                let topic = cell_topic(&twin, found.cell, found.metric)
+                    .filter(|_| may_show(&twin, found.metric, &found.aggregate));
                 if let Some(topic) = topic.filter(|topic| topic_matches(filter, topic)) {
-                    emit(topic, aggregate_json(&aggregate));
+                    emit(topic, aggregate_json(&found.aggregate));
                 }
             }
         }

@@ -1,0 +1,55 @@
+//! Problem details (RFC 9457).
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request was not answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// HTTP status.
+    status: u16,
+    /// What kind of problem.
+    title: &'static str,
+    /// What is wrong with this request and what to do.
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self { status: 400, title: "Bad request", detail: detail.into() }
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self { status: 404, title: "Not found", detail: detail.into() }
+    }
+
+    pub(super) fn ambiguous(detail: impl Into<String>) -> Self {
+        Self { status: 409, title: "Ambiguous", detail: detail.into() }
+    }
+
+    fn internal() -> Self {
+        let detail = "the node's log says more".to_owned();
+        Self { status: 500, title: "Internal error", detail }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+}
+
+/// A handler that panicked: the log says so, the client learns nothing of the inside.
+pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("an HTTP handler panicked");
+    Problem::internal().into_response()
+}
