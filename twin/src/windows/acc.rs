@@ -25,12 +25,16 @@ pub(super) struct Piece {
     pub(super) scaled: f64,
 }
 
+/// Scaled values are held within this, so that no sum of them overflows.
+const LARGEST: f64 = 1e290;
+
 /// The scale in which means of this kind are sums: 10^(v/10) for sound levels.
 pub(super) fn scale(kind: MeanKind, value: f64) -> f64 {
-    match kind {
+    let scaled = match kind {
         MeanKind::Arithmetic => value,
         MeanKind::Energetic => (value * (std::f64::consts::LN_10 / 10.0)).exp(),
-    }
+    };
+    scaled.clamp(-LARGEST, LARGEST)
 }
 
 /// Back from [`scale`], held within what was measured, because sums round.
@@ -49,7 +53,7 @@ pub(super) struct Acc {
     start: i32,
     /// Milliseconds covered.
     covered: u32,
-    /// Sum of scaled value times covered part of the length: parts, so that it cannot overflow.
+    /// Sum of scaled value times milliseconds covered.
     sum: f64,
     min: f64,
     max: f64,
@@ -58,7 +62,14 @@ pub(super) struct Acc {
 
 impl Acc {
     pub(super) fn new() -> Self {
-        Self { start: i32::MIN, covered: 0, sum: 0.0, min: 0.0, max: 0.0, last: 0.0 }
+        Self {
+            start: i32::MIN,
+            covered: 0,
+            sum: 0.0,
+            min: 0.0,
+            max: 0.0,
+            last: 0.0,
+        }
     }
 
     /// End of the open window of length `len` ms.
@@ -83,7 +94,7 @@ impl Acc {
             let end = self.end(len);
             let part = piece.to.min(end) - piece.from.max(end - len);
             if part > 0 {
-                self.cover(part, len, piece);
+                self.cover(part, piece);
             }
             if piece.to < end {
                 return;
@@ -101,24 +112,41 @@ impl Acc {
         mut closed: impl FnMut(i64, f64, Summary),
     ) {
         if self.covered > 0 {
-            let coverage = f64::from(self.covered) / len as f64;
-            let mean = unscale(kind, self.sum / coverage, self.min, self.max);
+            let covered = f64::from(self.covered);
+            let coverage = covered / len as f64;
+            let mean = unscale(kind, self.sum / covered, self.min, self.max);
             closed(
                 self.end(len),
                 coverage,
-                Summary { mean, min: self.min, max: self.max, last: self.last },
+                Summary {
+                    mean,
+                    min: self.min,
+                    max: self.max,
+                    last: self.last,
+                },
             );
         }
-        *self = Self { start: self.start.saturating_add(1), ..Self::new() };
+        *self = Self {
+            start: self.start.saturating_add(1),
+            ..Self::new()
+        };
     }
 
-    fn cover(&mut self, part: i64, len: i64, piece: Piece) {
+    fn cover(&mut self, part: i64, piece: Piece) {
         let first = self.covered == 0;
         // A part is at most one window long, an hour: it fits.
         self.covered += part as u32;
-        self.sum += piece.scaled * (part as f64 / len as f64);
-        self.min = if first { piece.value } else { self.min.min(piece.value) };
-        self.max = if first { piece.value } else { self.max.max(piece.value) };
+        self.sum += piece.scaled * part as f64;
+        self.min = if first {
+            piece.value
+        } else {
+            self.min.min(piece.value)
+        };
+        self.max = if first {
+            piece.value
+        } else {
+            self.max.max(piece.value)
+        };
         self.last = piece.value;
     }
 }

@@ -52,7 +52,11 @@ struct Day {
 
 impl Long {
     pub(super) fn new() -> Self {
-        Self { hours: Vec::new(), done: NEVER, day: Day::starting(NEVER) }
+        Self {
+            hours: Vec::new(),
+            done: NEVER,
+            day: Day::starting(NEVER),
+        }
     }
 
     /// Takes a valid hour; first closes the windows that end before it.
@@ -96,13 +100,16 @@ impl Long {
     /// When the next of the windows pending ends, in whole hours, milliseconds.
     pub(super) fn pending(&self) -> Option<i64> {
         let running = self.next_running().map(|hour| hour * HOUR);
-        let day = (self.day.valid > 0).then(|| self.day.end.div_euclid(HOUR) * HOUR)
+        let day = (self.day.valid > 0)
+            .then(|| self.day.end.div_euclid(HOUR) * HOUR)
             .map(|end| if end < self.day.end { end + HOUR } else { end });
         [running, day].into_iter().flatten().min()
     }
 
     fn next_running(&self) -> Option<i64> {
-        self.hours.first().map(|&(first, _)| first.max(self.done.saturating_add(1)))
+        self.hours
+            .first()
+            .map(|&(first, _)| first.max(self.done.saturating_add(1)))
     }
 
     fn prune(&mut self) {
@@ -113,19 +120,39 @@ impl Long {
 
 /// The running window that ends at hour `end`; at least one of `hours` is in it.
 fn running(kind: MeanKind, hours: &[(i64, Summary)], end: i64) -> (f64, Summary) {
-    let within =
-        || hours.iter().filter(|&&(at, _)| at > end - RUNNING_HOURS && at <= end).map(|(_, h)| h);
+    let within = || {
+        hours
+            .iter()
+            .filter(|&&(at, _)| at > end - RUNNING_HOURS && at <= end)
+            .map(|(_, h)| h)
+    };
     let count = within().count() as f64;
     let min = within().map(|h| h.min).fold(f64::INFINITY, f64::min);
     let max = within().map(|h| h.max).fold(f64::NEG_INFINITY, f64::max);
     let last = within().next_back().map_or(min, |h| h.last);
-    let sum: f64 = within().map(|h| scale(kind, h.mean) / count).sum();
-    (count / RUNNING_HOURS as f64, Summary { mean: unscale(kind, sum, min, max), min, max, last })
+    let sum: f64 = within().map(|h| scale(kind, h.mean)).sum();
+    (
+        count / RUNNING_HOURS as f64,
+        Summary {
+            mean: unscale(kind, sum / count, min, max),
+            min,
+            max,
+            last,
+        },
+    )
 }
 
 impl Day {
     fn starting(start: i64) -> Self {
-        Self { start, end: start, valid: 0, sum: 0.0, min: 0.0, max: 0.0, last: 0.0 }
+        Self {
+            start,
+            end: start,
+            valid: 0,
+            sum: 0.0,
+            min: 0.0,
+            max: 0.0,
+            last: 0.0,
+        }
     }
 
     fn add(
@@ -143,22 +170,40 @@ impl Day {
                 self.close(rules.kind, &mut closed);
             }
             // Outside the calendar there are no days.
-            let Some((start, end)) = local_day(rules.zone, end) else { return };
-            *self = Self { end, ..Self::starting(start) };
+            let Some((start, end)) = local_day(rules.zone, end) else {
+                return;
+            };
+            *self = Self {
+                end,
+                ..Self::starting(start)
+            };
         }
         let first = self.valid == 0;
         self.valid = self.valid.saturating_add(1);
-        self.sum += scale(rules.kind, hour.mean) / DAY_HOURS;
-        self.min = if first { hour.min } else { self.min.min(hour.min) };
-        self.max = if first { hour.max } else { self.max.max(hour.max) };
+        self.sum += scale(rules.kind, hour.mean);
+        self.min = if first {
+            hour.min
+        } else {
+            self.min.min(hour.min)
+        };
+        self.max = if first {
+            hour.max
+        } else {
+            self.max.max(hour.max)
+        };
         self.last = hour.last;
     }
 
     fn close(&mut self, kind: MeanKind, mut closed: impl FnMut(u32, i64, f64, Summary)) {
-        let part = f64::from(self.valid) / DAY_HOURS;
-        let mean = unscale(kind, self.sum / part, self.min, self.max);
-        let row = Summary { mean, min: self.min, max: self.max, last: self.last };
-        closed(86_400, self.end, part.min(1.0), row);
+        let valid = f64::from(self.valid);
+        let mean = unscale(kind, self.sum / valid, self.min, self.max);
+        let row = Summary {
+            mean,
+            min: self.min,
+            max: self.max,
+            last: self.last,
+        };
+        closed(86_400, self.end, (valid / DAY_HOURS).min(1.0), row);
         *self = Self::starting(self.end);
     }
 }
@@ -171,8 +216,13 @@ pub(super) fn is_zone(name: &str) -> bool {
 /// The local day in which an hour that ends at `end` ends: `(start, end]`, milliseconds.
 fn local_day(zone: &str, end: i64) -> Option<(i64, i64)> {
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-    let within = Timestamp::from_millisecond(end.checked_sub(1)?).ok()?.to_zoned(zone);
+    let within = Timestamp::from_millisecond(end.checked_sub(1)?)
+        .ok()?
+        .to_zoned(zone);
     let start = within.start_of_day().ok()?;
     let next = within.tomorrow().ok()?.start_of_day().ok()?;
-    Some((start.timestamp().as_millisecond(), next.timestamp().as_millisecond()))
+    Some((
+        start.timestamp().as_millisecond(),
+        next.timestamp().as_millisecond(),
+    ))
 }

@@ -44,7 +44,7 @@
 //! - 28800 s: closed at every full hour, over the 8 hours that end there; coverage = valid / 8.
 //! - 86400 s: the day of the stream's time zone, 23 or 25 h long when the clocks change;
 //!   coverage = min(1, valid / 24). An hour that lies in two local days, in zones half an hour off
-//!   UTC, belongs to the day in which it ends.
+//!   UTC, belongs to the day in which it ends; such a day is closed with the next full hour.
 //!
 //! The rows of one call are sorted by end, stream, span.
 

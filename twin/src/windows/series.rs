@@ -88,8 +88,22 @@ impl Sink<'_> {
 }
 
 fn closed(stream: u32, span_s: u32, end: i64, coverage: f64, row: Summary) -> Closed {
-    let Summary { mean, min, max, last } = row;
-    Closed { stream, span_s, end: Millis(end), mean, min, max, last, coverage }
+    let Summary {
+        mean,
+        min,
+        max,
+        last,
+    } = row;
+    Closed {
+        stream,
+        span_s,
+        end: Millis(end),
+        mean,
+        min,
+        max,
+        last,
+        coverage,
+    }
 }
 
 fn millis(span_s: u32) -> i64 {
@@ -106,7 +120,10 @@ impl Series {
             interval: LONGEST_GUESS as u32,
             spacings: Some(Box::new(Spacings::new())),
             arrived: 0,
-            settled: Sample { time: NEVER, value: 0.0 },
+            settled: Sample {
+                time: NEVER,
+                value: 0.0,
+            },
             waiting: VecDeque::new(),
             accs: Box::default(),
             long: None,
@@ -121,7 +138,11 @@ impl Series {
             .base()
             .iter()
             .map(|span| {
-                let kept = if old.base().contains(span) { had.next() } else { None };
+                let kept = if old.base().contains(span) {
+                    had.next()
+                } else {
+                    None
+                };
                 kept.unwrap_or_else(Acc::new)
             })
             .collect();
@@ -158,10 +179,17 @@ impl Series {
         if !value.is_finite() || !(-CALENDAR..=CALENDAR).contains(&time.0) || ahead {
             return Outcome::Unusable;
         }
-        let sample = Sample { time: time.0, value };
+        let sample = Sample {
+            time: time.0,
+            value,
+        };
         if sample.time <= self.settled.time {
             let same = sample == self.settled;
-            return if same { Outcome::Duplicate } else { Outcome::Late };
+            return if same {
+                Outcome::Duplicate
+            } else {
+                Outcome::Late
+            };
         }
         if sample.time > self.newest() {
             self.arrived = at.0;
@@ -191,7 +219,10 @@ impl Series {
             return;
         }
         let passed = at.0.saturating_sub(self.arrived).max(0);
-        let watermark = self.newest().saturating_sub(lateness).saturating_add(passed);
+        let watermark = self
+            .newest()
+            .saturating_sub(lateness)
+            .saturating_add(passed);
         self.advance(watermark, zone, out);
     }
 
@@ -254,7 +285,12 @@ impl Series {
         self.settled = sample;
         let (kind, base) = (self.kind, self.spans.base());
         let scaled = scale(kind, sample.value);
-        let piece = Piece { from, to, value: sample.value, scaled };
+        let piece = Piece {
+            from,
+            to,
+            value: sample.value,
+            scaled,
+        };
         let (accs, mut sink) = self.split(zone, out);
         for (span, acc) in base.iter().zip(accs) {
             acc.add(millis(span), kind, piece, |end, coverage, row| {
@@ -269,8 +305,20 @@ impl Series {
         zone: &'a str,
         out: &'a mut Vec<Closed>,
     ) -> (&'a mut [Acc], Sink<'a>) {
-        let rules = Rules { spans: self.spans, kind: self.kind, zone };
+        let rules = Rules {
+            spans: self.spans,
+            kind: self.kind,
+            zone,
+        };
         let long = self.long.as_deref_mut();
-        (&mut self.accs, Sink { stream: self.stream, rules, long, out })
+        (
+            &mut self.accs,
+            Sink {
+                stream: self.stream,
+                rules,
+                long,
+                out,
+            },
+        )
     }
 }

@@ -89,7 +89,9 @@ impl Windows {
 
     /// Forgets a stream and its open windows.
     pub fn unwatch(&mut self, stream: u32) {
-        let Some(place) = self.place(stream) else { return };
+        let Some(place) = self.place(stream) else {
+            return;
+        };
         self.places[stream as usize] = 0;
         self.series.swap_remove(place);
         self.due.swap_remove(place);
@@ -116,7 +118,9 @@ impl Windows {
         at: Millis,
         out: &mut Vec<Closed>,
     ) -> Outcome {
-        let Some(place) = self.place(stream) else { return Outcome::Unwatched };
+        let Some(place) = self.place(stream) else {
+            return Outcome::Unwatched;
+        };
         let before = out.len();
         let series = &mut self.series[place];
         let zone = &self.zones[usize::from(series.zone)];

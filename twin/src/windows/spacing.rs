@@ -18,7 +18,11 @@ pub(super) struct Spacings {
 
 impl Spacings {
     pub(super) fn new() -> Self {
-        Self { ring: [0; KEPT], len: 0, next: 0 }
+        Self {
+            ring: [0; KEPT],
+            len: 0,
+            next: 0,
+        }
     }
 
     /// Takes in the spacing to the reading before and gives the interval from here on: the median,

@@ -45,7 +45,11 @@ impl Spans {
     /// The lengths in seconds, shortest first.
     pub fn iter(self) -> impl Iterator<Item = u32> {
         let bits = self.0;
-        SECONDS.into_iter().enumerate().filter(move |(i, _)| bits & (1 << i) != 0).map(|(_, s)| s)
+        SECONDS
+            .into_iter()
+            .enumerate()
+            .filter(move |(i, _)| bits & (1 << i) != 0)
+            .map(|(_, s)| s)
     }
 
     pub(super) fn has(self, one: Self) -> bool {
@@ -54,7 +58,11 @@ impl Spans {
 
     /// The windows that must be accumulated from readings: longer ones are made of hours.
     pub(super) fn base(self) -> Self {
-        let hour = if self.has(Self(!Self::BASE.0)) { Self::HOUR } else { Self::NONE };
+        let hour = if self.has(Self(!Self::BASE.0)) {
+            Self::HOUR
+        } else {
+            Self::NONE
+        };
         Self(self.0 & Self::BASE.0).union(hour)
     }
 }

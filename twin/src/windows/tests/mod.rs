@@ -17,7 +17,10 @@ const JUNE: i64 = 1_527_811_200_000;
 const LATER: Millis = Millis(1_790_000_000_000);
 
 fn spans(seconds: &[u32]) -> Spans {
-    seconds.iter().map(|&s| Spans::from_seconds(s).unwrap()).fold(Spans::NONE, Spans::union)
+    seconds
+        .iter()
+        .map(|&s| Spans::from_seconds(s).unwrap())
+        .fold(Spans::NONE, Spans::union)
 }
 
 fn instant(text: &str) -> i64 {
@@ -34,5 +37,8 @@ fn feed(windows: &mut Windows, readings: impl IntoIterator<Item = (i64, f64)>) -
 }
 
 fn of_span(rows: &[Closed], span_s: u32) -> Vec<Closed> {
-    rows.iter().copied().filter(|row| row.span_s == span_s).collect()
+    rows.iter()
+        .copied()
+        .filter(|row| row.span_s == span_s)
+        .collect()
 }

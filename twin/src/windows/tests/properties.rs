@@ -109,7 +109,11 @@ fn calls(case: &Case) -> Vec<(Option<(i64, f64)>, i64)> {
     case.steps
         .iter()
         .map(|step| match *step {
-            Step::Read { forward, back, value } => {
+            Step::Read {
+                forward,
+                back,
+                value,
+            } => {
                 event += forward;
                 // A recorded file is fed much faster than its time passes.
                 wall += if case.ahead > 0 { 1 } else { forward };
@@ -146,13 +150,12 @@ fn call(
 fn same(a: &[Closed], b: &[Closed]) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|(a, b)| {
-            (a.mean - b.mean).abs() <= 1e-9 * (1.0 + a.mean.abs()) && Closed { mean: b.mean, ..*a } == *b
+            (a.mean - b.mean).abs() <= 1e-9 * (1.0 + a.mean.abs())
+                && Closed { mean: b.mean, ..*a } == *b
         })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn rows_and_outcomes_are_those_of_the_reference(case in case()) {
         let (mut fast, mut slow) = (windows(&case), slow(&case));

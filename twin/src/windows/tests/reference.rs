@@ -41,12 +41,20 @@ impl Slow {
             && time <= last
         {
             let same = time == last && value == last_value;
-            return if same { Outcome::Duplicate } else { Outcome::Late };
+            return if same {
+                Outcome::Duplicate
+            } else {
+                Outcome::Late
+            };
         }
         if let Some(old) = self.waiting.get_mut(&time) {
             let same = *old == value;
             *old = value;
-            return if same { Outcome::Duplicate } else { Outcome::Replaced };
+            return if same {
+                Outcome::Duplicate
+            } else {
+                Outcome::Replaced
+            };
         }
         if self.newest().is_none_or(|newest| time > newest) {
             self.arrived = at;
@@ -73,10 +81,14 @@ impl Slow {
         if let Some(set) = self.set_interval {
             return set;
         }
-        let last: Vec<i64> =
-            self.settled[count.saturating_sub(16)..count].iter().map(|s| s.1).collect();
-        let mut spacings: Vec<i64> =
-            last.windows(2).map(|pair| (pair[1] - pair[0]).min(GUESS)).collect();
+        let last: Vec<i64> = self.settled[count.saturating_sub(16)..count]
+            .iter()
+            .map(|s| s.1)
+            .collect();
+        let mut spacings: Vec<i64> = last
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).min(GUESS))
+            .collect();
         spacings.sort_unstable();
         match spacings.len() {
             0 => GUESS,
@@ -97,7 +109,9 @@ impl Slow {
             };
             self.settled.push((from, time, value));
         }
-        let Some(&(_, last, _)) = self.settled.last() else { return };
+        let Some(&(_, last, _)) = self.settled.last() else {
+            return;
+        };
         let last_final = last.max(watermark - self.interval(self.settled.len()));
         let first = self.settled[0].0;
         let before = out.len();
@@ -111,7 +125,10 @@ impl Slow {
             self.close_from_hours(28_800, end - 8 * HOUR, end, 8.0, out);
         }
         for (start, end) in self.days(first, last) {
-            if ends(end - 1, end, HOUR).next().is_some_and(|hour| hour <= last_final) {
+            if ends(end - 1, end + HOUR, HOUR)
+                .next()
+                .is_some_and(|hour| hour <= last_final)
+            {
                 self.close_from_hours(86_400, start, end, 24.0, out);
             }
         }
@@ -156,9 +173,14 @@ impl Slow {
         full: f64,
         out: &mut Vec<Closed>,
     ) {
-        let within: Vec<&Closed> =
-            self.valid_hours.iter().filter(|h| h.end.0 > start && h.end.0 <= end).collect();
-        let Some(last) = within.iter().max_by_key(|h| h.end) else { return };
+        let within: Vec<&Closed> = self
+            .valid_hours
+            .iter()
+            .filter(|h| h.end.0 > start && h.end.0 <= end)
+            .collect();
+        let Some(last) = within.iter().max_by_key(|h| h.end) else {
+            return;
+        };
         if !self.spans.contains(&span) || !self.done.insert((span, end)) {
             return;
         }
@@ -169,7 +191,10 @@ impl Slow {
             end: Millis(end),
             mean: mean(self.kind, &means),
             min: within.iter().map(|h| h.min).fold(f64::INFINITY, f64::min),
-            max: within.iter().map(|h| h.max).fold(f64::NEG_INFINITY, f64::max),
+            max: within
+                .iter()
+                .map(|h| h.max)
+                .fold(f64::NEG_INFINITY, f64::max),
             last: last.last,
             coverage: (within.len() as f64 / full).min(1.0),
         });
@@ -179,14 +204,20 @@ impl Slow {
     fn days(&self, first: i64, last: i64) -> Vec<(i64, i64)> {
         let zone = TimeZone::get(self.zone).unwrap();
         let date = |ms| -> Date {
-            jiff::Timestamp::from_millisecond(ms).unwrap().to_zoned(zone.clone()).date()
+            jiff::Timestamp::from_millisecond(ms)
+                .unwrap()
+                .to_zoned(zone.clone())
+                .date()
         };
         let midnight = |date: Date| zone.to_zoned(date.at(0, 0, 0, 0)).unwrap().timestamp();
         let (mut day, end) = (date(first - 26 * HOUR), date(last + 26 * HOUR));
         let mut days = Vec::new();
         while day <= end {
             let next = day.checked_add(1.day()).unwrap();
-            days.push((midnight(day).as_millisecond(), midnight(next).as_millisecond()));
+            days.push((
+                midnight(day).as_millisecond(),
+                midnight(next).as_millisecond(),
+            ));
             day = next;
         }
         days
