@@ -194,6 +194,19 @@ impl Series {
         if sample.time > self.newest() {
             self.arrived = at.0;
         }
+        let watermark = self.newest().max(sample.time).saturating_sub(lateness);
+        if sample.time <= watermark && self.waiting.front().is_none_or(|s| s.time > sample.time) {
+            // Without lateness nothing ever waits, and no memory is held for it.
+            self.settle(sample, zone, out);
+        } else if let Some(outcome) = self.wait(sample) {
+            return outcome;
+        }
+        self.advance(watermark, zone, out);
+        Outcome::Accepted
+    }
+
+    /// Puts a reading in its place; says so where that place was taken.
+    fn wait(&mut self, sample: Sample) -> Option<Outcome> {
         let place = match self.waiting.back() {
             Some(back) if back.time >= sample.time => {
                 self.waiting.partition_point(|s| s.time < sample.time)
@@ -202,16 +215,19 @@ impl Series {
         };
         match self.waiting.get_mut(place) {
             Some(there) if there.time == sample.time => {
-                if there.value == sample.value {
-                    return Outcome::Duplicate;
-                }
+                let same = there.value == sample.value;
                 there.value = sample.value;
-                return Outcome::Replaced;
+                Some(if same {
+                    Outcome::Duplicate
+                } else {
+                    Outcome::Replaced
+                })
             }
-            _ => self.waiting.insert(place, sample),
+            _ => {
+                self.waiting.insert(place, sample);
+                None
+            }
         }
-        self.advance(self.newest().saturating_sub(lateness), zone, out);
-        Outcome::Accepted
     }
 
     pub(super) fn tick(&mut self, lateness: i64, at: Millis, zone: &str, out: &mut Vec<Closed>) {
