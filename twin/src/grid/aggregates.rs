@@ -47,7 +47,9 @@ impl Aggregates {
     /// metric; the last one said holds. Indices are dense: memory grows with the largest.
     pub fn add(&mut self, stream: u32, metric: u16, mean: MeanKind, cell: CellIndex) {
         self.remove(stream);
-        let Some(cell) = key::at_finest(cell) else { return };
+        let Some(cell) = key::at_finest(cell) else {
+            return;
+        };
         let key = u64::from(metric) << CODE_BITS | key::code(cell);
         let (at, metric) = (stream as usize, usize::from(metric));
         if at >= self.keys.len() {
@@ -65,7 +67,9 @@ impl Aggregates {
 
     /// Takes a stream out of its cell, if it is in one.
     pub fn remove(&mut self, stream: u32) {
-        let Some(slot) = self.keys.get_mut(stream as usize) else { return };
+        let Some(slot) = self.keys.get_mut(stream as usize) else {
+            return;
+        };
         let key = std::mem::replace(slot, NOWHERE);
         if self.streams.order.remove(&Entry::new(key, stream)) {
             self.left.push(key);
@@ -91,24 +95,32 @@ impl Aggregates {
         let dirty = self.take_dirty();
         let region = |key: u64| key | key::below(COARSEST_LEVEL);
         for dirty in dirty.chunk_by(|&a, &b| region(a) == region(b)) {
-            let Some(&first) = dirty.first() else { continue };
+            let Some(&first) = dirty.first() else {
+                continue;
+            };
             let keys = first & !key::below(COARSEST_LEVEL)..=region(first);
             let mean = self.streams.mean(first);
             let metric = (first >> CODE_BITS) as u16;
             let (mut grown, mut shrunk) = (Vec::new(), Vec::new());
-            self.streams.walk(keys, COARSEST_LEVEL, dirty, sample, &mut |level, last, open| {
-                if !open.dirty {
-                    return;
-                }
-                if open.streams >= KEEP {
-                    grown.push((last, open.partial));
-                } else if self.streams.kept.contains_key(&last) {
-                    shrunk.push(last);
-                }
-                if let Some(cell) = key::cell_at(last, level) {
-                    changed(cell, metric, open.partial.aggregate(mean).as_ref());
-                }
-            });
+            self.streams.walk(
+                keys,
+                COARSEST_LEVEL,
+                dirty,
+                sample,
+                &mut |level, last, open| {
+                    if !open.dirty {
+                        return;
+                    }
+                    if open.streams >= KEEP {
+                        grown.push((last, open.partial));
+                    } else if self.streams.kept.contains_key(&last) {
+                        shrunk.push(last);
+                    }
+                    if let Some(cell) = key::cell_at(last, level) {
+                        changed(cell, metric, open.partial.aggregate(mean).as_ref());
+                    }
+                },
+            );
             self.streams.kept.extend(grown);
             for last in shrunk {
                 self.streams.kept.remove(&last);
@@ -158,14 +170,19 @@ impl Aggregates {
         if !(COARSEST_LEVEL..=FINEST_LEVEL).contains(&wanted) {
             return;
         }
-        self.streams.walk(keys, wanted, &[], sample, &mut |level, last, open| {
-            if level == wanted
-                && let Some(cell) = key::cell_at(last, level)
-                && let Some(aggregate) = open.partial.aggregate(self.streams.mean(last))
-            {
-                found.push(CellAggregate { cell, metric: (last >> CODE_BITS) as u16, aggregate });
-            }
-        });
+        self.streams
+            .walk(keys, wanted, &[], sample, &mut |level, last, open| {
+                if level == wanted
+                    && let Some(cell) = key::cell_at(last, level)
+                    && let Some(aggregate) = open.partial.aggregate(self.streams.mean(last))
+                {
+                    found.push(CellAggregate {
+                        cell,
+                        metric: (last >> CODE_BITS) as u16,
+                        aggregate,
+                    });
+                }
+            });
     }
 
     /// The sorted keys under which something changed; forgets them.

@@ -17,7 +17,9 @@ pub struct AreaLevels {
 impl fmt::Display for AreaLevels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.r6)?;
-        self.digits.iter().try_for_each(|digit| write!(f, "/{digit}"))
+        self.digits
+            .iter()
+            .try_for_each(|digit| write!(f, "/{digit}"))
     }
 }
 
@@ -29,8 +31,12 @@ pub struct AreaError {
     pub cell: CellIndex,
 }
 
-const DIGITS: [Resolution; 4] =
-    [Resolution::Seven, Resolution::Eight, Resolution::Nine, Resolution::Ten];
+const DIGITS: [Resolution; 4] = [
+    Resolution::Seven,
+    Resolution::Eight,
+    Resolution::Nine,
+    Resolution::Ten,
+];
 
 /// The levels of the topics of everything in `cell`; `None` where it is coarser than resolution
 /// 10. Give it the asset's resolution-12 cell, so that topics and cell aggregates agree.
@@ -39,7 +45,10 @@ pub fn area_topic_levels(cell: CellIndex) -> Option<AreaLevels> {
     for (digit, resolution) in digits.iter_mut().zip(DIGITS) {
         *digit = cell.direction_at(resolution)?.into();
     }
-    Some(AreaLevels { r6: cell.parent(Resolution::Six)?, digits })
+    Some(AreaLevels {
+        r6: cell.parent(Resolution::Six)?,
+        digits,
+    })
 }
 
 /// The MQTT filter of everything within a cell of resolution 6 to 10:
@@ -53,7 +62,10 @@ pub fn area_filter(cell: CellIndex) -> Result<String, AreaError> {
         return Err(error);
     }
     let mut filter = format!("area/v1/{}", cell.parent(Resolution::Six).ok_or(error)?);
-    for direction in DIGITS.into_iter().map_while(|resolution| cell.direction_at(resolution)) {
+    for direction in DIGITS
+        .into_iter()
+        .map_while(|resolution| cell.direction_at(resolution))
+    {
         filter.push('/');
         filter.push_str(&u8::from(direction).to_string());
     }

@@ -19,7 +19,12 @@ impl BBox {
     pub fn new(west: f64, south: f64, east: f64, north: f64) -> Option<Self> {
         let latitudes = -90.0 <= south && south <= north && north <= 90.0;
         let longitudes = west.abs() <= 180.0 && east.abs() <= 180.0;
-        (latitudes && longitudes).then_some(Self { west, south, east, north })
+        (latitudes && longitudes).then_some(Self {
+            west,
+            south,
+            east,
+            north,
+        })
     }
 
     /// Whether the place is in the box or on its edge. The meridians 180 and -180 are one.
@@ -48,7 +53,9 @@ impl BBox {
         if lat.abs() + lat_reach >= 90.0 {
             return true;
         }
-        let lon_reach = (reach.sin() / centre.lat_radians().cos()).asin().to_degrees();
+        let lon_reach = (reach.sin() / centre.lat_radians().cos())
+            .asin()
+            .to_degrees();
         let width = (self.east - self.west).rem_euclid(360.0);
         if lon_reach.is_nan() || self.east - self.west == 360.0 {
             return true;

@@ -20,7 +20,7 @@ pub struct CellSet {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CellSetError {
     /// Not an H3 cell.
-    #[error("line {line}: {text:?} is not an H3 cell; write one cell a line, such as 891f1b0960bffff")]
+    #[error("line {line}: {text:?} is not an H3 cell; write one a line, such as 891f1b0960bffff")]
     NotACell {
         /// Counted from 1.
         line: usize,
@@ -68,8 +68,10 @@ impl CellSet {
     /// The cells as a set: those within others are absorbed; of those finer than 12, their
     /// ancestors at 12 are taken.
     pub fn new(cells: impl IntoIterator<Item = CellIndex>) -> Self {
-        let mut cells: Vec<_> =
-            cells.into_iter().map(|cell| cell.parent(FINEST).unwrap_or(cell)).collect();
+        let mut cells: Vec<_> = cells
+            .into_iter()
+            .map(|cell| cell.parent(FINEST).unwrap_or(cell))
+            .collect();
         cells.sort_unstable_by_key(|&cell| (*key::codes(cell).start(), cell.resolution()));
         cells.dedup_by(|next, kept| key::code(*next) <= key::code(*kept));
         Self { cells }
@@ -88,7 +90,9 @@ impl CellSet {
     /// Whether one of the set's cells is the cell or an ancestor of it.
     pub fn contains(&self, cell: CellIndex) -> bool {
         let (first, last) = key::codes(cell.parent(FINEST).unwrap_or(cell)).into_inner();
-        let after = self.cells.partition_point(|&held| *key::codes(held).start() <= first);
+        let after = self
+            .cells
+            .partition_point(|&held| *key::codes(held).start() <= first);
         let held = after.checked_sub(1).and_then(|at| self.cells.get(at));
         held.is_some_and(|&held| last <= key::code(held))
     }

@@ -59,10 +59,8 @@ pub(super) fn codes(cell: CellIndex) -> RangeInclusive<u64> {
 pub(super) fn cell_at(code: u64, level: u8) -> Option<CellIndex> {
     let digits = (code & ((1 << CODE_BITS) - 1)) | below(level);
     let unused = (1 << BITS_BELOW_FINEST) - 1;
-    let bits = CELL_MODE
-        | u64::from(level) << RESOLUTION_SHIFT
-        | digits << BITS_BELOW_FINEST
-        | unused;
+    let bits =
+        CELL_MODE | u64::from(level) << RESOLUTION_SHIFT | digits << BITS_BELOW_FINEST | unused;
     CellIndex::try_from(bits).ok()
 }
 

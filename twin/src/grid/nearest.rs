@@ -11,7 +11,11 @@ pub(super) struct Nearest {
 
 impl Nearest {
     pub(super) fn new(limit: usize, radius_m: f64) -> Self {
-        Self { limit, radius: radius_m, found: Vec::new() }
+        Self {
+            limit,
+            radius: radius_m,
+            found: Vec::new(),
+        }
     }
 
     /// Whether something at this distance could still be among the nearest.
@@ -37,7 +41,9 @@ impl Nearest {
     }
 
     fn shrink(&mut self) {
-        let Some(last) = self.limit.checked_sub(1) else { return };
+        let Some(last) = self.limit.checked_sub(1) else {
+            return;
+        };
         if last + 1 < self.found.len() {
             let (_, farthest, _) = self.found.select_nth_unstable_by(last, order);
             self.radius = farthest.1;

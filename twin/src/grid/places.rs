@@ -71,7 +71,9 @@ impl Grid {
     /// finds none.
     pub fn near(&self, centre: Place, radius_m: f64, limit: usize) -> Vec<(u32, f64)> {
         let mut nearest = Nearest::new(limit, radius_m);
-        let Some(origin) = key::position(centre) else { return Vec::new() };
+        let Some(origin) = key::position(centre) else {
+            return Vec::new();
+        };
         // Nearest first. The bits of distances, which are never negative, sort as the distances.
         let mut queue = BinaryHeap::new();
         let push = |queue: &mut BinaryHeap<_>, cell: CellIndex, nearest: &Nearest| {

@@ -31,7 +31,11 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(key: u64, stream: u32) -> Self {
-        Self { high: (key >> 32) as u32, low: key as u32, stream }
+        Self {
+            high: (key >> 32) as u32,
+            low: key as u32,
+            stream,
+        }
     }
 
     fn key(self) -> u64 {
@@ -62,7 +66,10 @@ pub(super) struct Open {
 
 impl Streams {
     pub(super) fn mean(&self, key: u64) -> MeanKind {
-        self.means.get((key >> CODE_BITS) as usize).copied().unwrap_or_default()
+        self.means
+            .get((key >> CODE_BITS) as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Tells `closed` the level, the last key and the aggregate of every complete cell in
@@ -78,13 +85,21 @@ impl Streams {
         closed: &mut impl FnMut(u8, u64, &Open),
     ) {
         let end = Entry::new(*keys.end(), u32::MAX);
-        let mut entries = self.order.range(Entry::new(*keys.start(), 0)..=end).peekable();
+        let mut entries = self
+            .order
+            .range(Entry::new(*keys.start(), 0)..=end)
+            .peekable();
         let mut stack = Stack::default();
         let mut nothing_kept_to = None;
         loop {
             let entry = entries.peek().map(|entry| (entry.key(), entry.stream));
             let next_dirty = dirty.first().copied();
-            let Some(key) = entry.map(|(key, _)| key).into_iter().chain(next_dirty).min() else {
+            let Some(key) = entry
+                .map(|(key, _)| key)
+                .into_iter()
+                .chain(next_dirty)
+                .min()
+            else {
                 break;
             };
             let opened = stack.enter(key, closed);
@@ -131,9 +146,9 @@ impl Stack {
     /// Opens the cells of `key`, having closed those that it is not in; answers the coarsest
     /// newly opened level, 13 for none.
     fn enter(&mut self, key: u64, closed: &mut impl FnMut(u8, u64, &Open)) -> u8 {
-        let opened = self
-            .key
-            .map_or(COARSEST_LEVEL, |last| key::parting_level(last, key).max(COARSEST_LEVEL));
+        let opened = self.key.map_or(COARSEST_LEVEL, |last| {
+            key::parting_level(last, key).max(COARSEST_LEVEL)
+        });
         self.close(opened, closed);
         self.key = Some(key);
         self.finest = FINEST_LEVEL;
@@ -149,7 +164,7 @@ impl Stack {
         for level in (coarsest..=self.finest).rev() {
             let mut cell = std::mem::take(self.at(level));
             if level == FINEST_LEVEL {
-                cell.partial.assets = self.count_assets();
+                cell.partial.assets += self.count_assets();
             }
             closed(level, key | key::below(level), &cell);
             if level > COARSEST_LEVEL {

@@ -20,7 +20,11 @@ fn metric(stream: u32) -> u16 {
 }
 
 fn mean(metric: u16) -> MeanKind {
-    if metric == 3 { MeanKind::Energetic } else { MeanKind::Arithmetic }
+    if metric == 3 {
+        MeanKind::Energetic
+    } else {
+        MeanKind::Arithmetic
+    }
 }
 
 fn levels() -> impl Iterator<Item = Resolution> {
@@ -38,7 +42,10 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let streams = STREAMS as usize;
-        Self { cells: vec![None; streams], samples: vec![None; streams] }
+        Self {
+            cells: vec![None; streams],
+            samples: vec![None; streams],
+        }
     }
 
     fn sample(&self) -> impl Fn(u32) -> Option<Sample> + '_ {
@@ -49,13 +56,18 @@ impl Model {
         let mut values: BTreeMap<Key, Vec<Sample>> = BTreeMap::new();
         for stream in 0..STREAMS {
             let at = stream as usize;
-            let (Some(cell), Some(sample)) = (self.cells[at], self.samples[at]) else { continue };
+            let (Some(cell), Some(sample)) = (self.cells[at], self.samples[at]) else {
+                continue;
+            };
             for level in levels() {
                 let key = (metric(stream), cell.parent(level).unwrap());
                 values.entry(key).or_default().push(sample);
             }
         }
-        values.into_iter().map(|(key, samples)| (key, aggregate(&samples, mean(key.0)))).collect()
+        values
+            .into_iter()
+            .map(|(key, samples)| (key, aggregate(&samples, mean(key.0))))
+            .collect()
     }
 }
 
@@ -65,7 +77,11 @@ fn aggregate(samples: &[Sample], mean: MeanKind) -> Aggregate {
     let count = samples.len() as f64;
     Aggregate {
         count: samples.len() as u32,
-        assets: samples.iter().map(|sample| sample.asset).collect::<BTreeSet<_>>().len() as u32,
+        assets: samples
+            .iter()
+            .map(|sample| sample.asset)
+            .collect::<BTreeSet<_>>()
+            .len() as u32,
         mean: match mean {
             MeanKind::Arithmetic => sum / count,
             MeanKind::Energetic => {
@@ -82,7 +98,11 @@ fn aggregate(samples: &[Sample], mean: MeanKind) -> Aggregate {
 /// Equal but for the rounding of sums.
 fn agree(a: &Aggregate, b: &Aggregate) -> bool {
     let close = |a: f64, b: f64| (a - b).abs() < 1e-6;
-    let rounded = Aggregate { sum: b.sum, mean: b.mean, ..*a };
+    let rounded = Aggregate {
+        sum: b.sum,
+        mean: b.mean,
+        ..*a
+    };
     rounded == *b && close(a.sum, b.sum) && close(a.mean, b.mean)
 }
 
@@ -123,7 +143,11 @@ fn apply(op: &Op, step: i64, spots: &[Place], live: &mut Aggregates, model: &mut
             }
         }
         Op::Set(stream, value) => {
-            let sample = Sample { value, time: Millis(step), asset: stream / 3 };
+            let sample = Sample {
+                value,
+                time: Millis(step),
+                asset: stream / 3,
+            };
             model.samples[stream as usize] = Some(sample);
             live.touch(stream);
         }
@@ -211,14 +235,25 @@ fn settled(spots: &[Place]) -> (Aggregates, impl Fn(u32) -> Option<Sample> + use
     for (stream, &spot) in (0..).zip(spots) {
         live.add(stream, 1, MeanKind::Arithmetic, cell_of(spot).unwrap());
     }
-    let sample = |stream| Some(Sample { value: 1.0, time: Millis(0), asset: stream });
+    let sample = |stream| {
+        Some(Sample {
+            value: 1.0,
+            time: Millis(0),
+            asset: stream,
+        })
+    };
     live.refresh(&sample, &mut |_, _, _| {});
     (live, sample)
 }
 
 fn field() -> Vec<Place> {
     (0..2000)
-        .map(|i| place(51.0 + f64::from(i / 50) * 2e-3, 13.7 + f64::from(i % 50) * 3e-3))
+        .map(|i| {
+            place(
+                51.0 + f64::from(i / 50) * 2e-3,
+                13.7 + f64::from(i % 50) * 3e-3,
+            )
+        })
         .collect()
 }
 
@@ -230,7 +265,9 @@ fn a_refresh_tells_the_cells_of_what_was_touched_and_no_others() {
     let mut told = Vec::new();
     live.refresh(&sample, &mut |cell, metric, _| told.push((cell, metric)));
     let cell = cell_of(spots[777]).unwrap();
-    let mut expected: Vec<_> = levels().map(|level| (cell.parent(level).unwrap(), 1)).collect();
+    let mut expected: Vec<_> = levels()
+        .map(|level| (cell.parent(level).unwrap(), 1))
+        .collect();
     expected.reverse();
     assert_eq!(told, expected);
     live.refresh(&sample, &mut |_, _, _| panic!("nothing was touched"));
@@ -270,8 +307,14 @@ fn resolutions_without_aggregates_answer_nothing() {
     let spots = [place(51.05, 13.74)];
     let (live, sample) = settled(&spots);
     let cell = cell_of(spots[0]).unwrap();
-    assert!(live.get(cell.parent(Resolution::Five).unwrap(), 1, &sample).is_none());
-    assert!(live.get(cell.center_child(Resolution::Thirteen).unwrap(), 1, &sample).is_none());
+    assert!(
+        live.get(cell.parent(Resolution::Five).unwrap(), 1, &sample)
+            .is_none()
+    );
+    assert!(
+        live.get(cell.center_child(Resolution::Thirteen).unwrap(), 1, &sample)
+            .is_none()
+    );
     assert!(live.list(Resolution::Five, None, &sample).is_empty());
     assert!(live.get(cell, 2, &sample).is_none());
     assert_eq!(live.get(cell, 1, &sample).map(|found| found.count), Some(1));

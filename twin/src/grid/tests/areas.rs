@@ -22,8 +22,14 @@ fn a_filter_names_the_cell_by_its_digits() {
     assert_eq!(levels.to_string(), format!("{r6}/{d7}/{d8}/{d9}/{d10}"));
     let filter = |resolution| area_filter(dresden.parent(resolution).unwrap());
     assert_eq!(filter(Resolution::Six), Ok(format!("area/v1/{r6}/#")));
-    assert_eq!(filter(Resolution::Eight), Ok(format!("area/v1/{r6}/{d7}/{d8}/#")));
-    assert_eq!(filter(Resolution::Ten), Ok(format!("area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/#")));
+    assert_eq!(
+        filter(Resolution::Eight),
+        Ok(format!("area/v1/{r6}/{d7}/{d8}/#"))
+    );
+    assert_eq!(
+        filter(Resolution::Ten),
+        Ok(format!("area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/#"))
+    );
     let coarse = dresden.parent(Resolution::Five).unwrap();
     assert_eq!(area_filter(coarse), Err(AreaError { cell: coarse }));
     assert_eq!(area_filter(dresden), Err(AreaError { cell: dresden }));
@@ -39,7 +45,8 @@ proptest! {
             let filter = area_filter(area).unwrap();
             let prefix = filter.strip_suffix('#').unwrap();
             for cell in &cells {
-                let topic = format!("area/v1/{}/energy/meter/power", area_topic_levels(*cell).unwrap());
+                let levels = area_topic_levels(*cell).unwrap();
+                let topic = format!("area/v1/{levels}/energy/meter/power");
                 prop_assert_eq!(topic.starts_with(prefix), cell.parent(resolution) == Some(area));
             }
         }
@@ -62,7 +69,9 @@ proptest! {
         }
         for held in set.cells() {
             let others = set.cells().iter().filter(|other| *other != held);
-            prop_assert!(others.into_iter().all(|other| held.parent(other.resolution()) != Some(*other)));
+            for other in others {
+                prop_assert_ne!(held.parent(other.resolution()), Some(*other));
+            }
         }
     }
 }
@@ -70,8 +79,17 @@ proptest! {
 #[test]
 fn a_cells_file_may_have_comments_and_empty_lines() {
     let set = CellSet::parse("# Johannstadt\n\n891f1b0960bffff \r\n8a1f1b092d27fff\n").unwrap();
-    assert_eq!(set.cells(), [cell("8a1f1b092d27fff"), cell("891f1b0960bffff")]);
-    assert!(set.contains(cell("891f1b0960bffff").center_child(Resolution::Twelve).unwrap()));
+    assert_eq!(
+        set.cells(),
+        [cell("8a1f1b092d27fff"), cell("891f1b0960bffff")]
+    );
+    assert!(
+        set.contains(
+            cell("891f1b0960bffff")
+                .center_child(Resolution::Twelve)
+                .unwrap()
+        )
+    );
     assert!(!set.contains(cell("881f1b0961fffff")));
     assert!(CellSet::parse("").unwrap().is_empty());
 }
@@ -79,11 +97,29 @@ fn a_cells_file_may_have_comments_and_empty_lines() {
 #[test]
 fn a_bad_line_is_named() {
     let error = CellSet::parse("891f1b0960bffff\nJohannstadt\n").unwrap_err();
-    assert_eq!(error, CellSetError::NotACell { line: 2, text: "Johannstadt".into() });
-    assert!(error.to_string().starts_with("line 2: \"Johannstadt\" is not an H3 cell"));
-    let fine = cell("891f1b0960bffff").center_child(Resolution::Thirteen).unwrap();
+    assert_eq!(
+        error,
+        CellSetError::NotACell {
+            line: 2,
+            text: "Johannstadt".into()
+        }
+    );
+    assert!(
+        error
+            .to_string()
+            .starts_with("line 2: \"Johannstadt\" is not an H3 cell")
+    );
+    let fine = cell("891f1b0960bffff")
+        .center_child(Resolution::Thirteen)
+        .unwrap();
     let error = CellSet::parse(&format!("\n\n{fine}")).unwrap_err();
-    assert_eq!(error, CellSetError::TooFine { line: 3, cell: fine });
+    assert_eq!(
+        error,
+        CellSetError::TooFine {
+            line: 3,
+            cell: fine
+        }
+    );
 }
 
 #[test]
@@ -97,7 +133,9 @@ fn cells_within_others_are_absorbed() {
 
 /// Data beside the repository; `None`, said plainly, where they are not there.
 fn data(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/geo").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/geo")
+        .join(name);
     if !path.exists() {
         eprintln!("skipped: {} is not there", path.display());
     }
@@ -114,14 +152,23 @@ fn dresdens_quarters_have_the_cells_and_the_area_of_the_official_polygons() {
     let mut rows = csv::Reader::from_path(counts).unwrap();
     let mut seen = 0;
     for row in rows.records().map(Result::unwrap) {
-        let Some(listed) = file["quarters"][row[0].to_lowercase()].as_array() else { continue };
+        let Some(listed) = file["quarters"][row[0].to_lowercase()].as_array() else {
+            continue;
+        };
         let lines: Vec<_> = listed.iter().map(|cell| cell.as_str().unwrap()).collect();
         let set = CellSet::parse(&lines.join("\n")).unwrap();
         let km2: f64 = row[2].parse().unwrap();
-        assert!((set.area_km2() / km2 - 1.0).abs() < 0.02, "{row:?}: {} km2", set.area_km2());
+        assert!(
+            (set.area_km2() / km2 - 1.0).abs() < 0.02,
+            "{row:?}: {} km2",
+            set.area_km2()
+        );
         if &row[0] != "Dresden" {
-            let tens: u64 =
-                set.cells().iter().map(|cell| cell.children_count(Resolution::Ten)).sum();
+            let tens: u64 = set
+                .cells()
+                .iter()
+                .map(|cell| cell.children_count(Resolution::Ten))
+                .sum();
             assert_eq!(tens, row[9].parse::<u64>().unwrap(), "{row:?}");
         }
         let centre = place(row[3].parse().unwrap(), row[4].parse().unwrap());

@@ -11,7 +11,11 @@ use crate::model::Place;
 
 /// A place near the given coordinates, wrapped over the antimeridian and stopped at the poles.
 fn place(lat: f64, lon: f64) -> Place {
-    let lon = if lon.abs() > 180.0 { (lon + 180.0).rem_euclid(360.0) - 180.0 } else { lon };
+    let lon = if lon.abs() > 180.0 {
+        (lon + 180.0).rem_euclid(360.0) - 180.0
+    } else {
+        lon
+    };
     Place::new(lat.clamp(-90.0, 90.0), lon).expect("finite and in range")
 }
 
@@ -38,14 +42,17 @@ fn origins() -> impl Strategy<Value = (f64, f64)> {
 fn cloud(assets: usize) -> impl Strategy<Value = Vec<Place>> {
     let offset = (-1.0..1.0f64, -1.0..1.0f64, 0.0..1.0f64);
     let scale = -6.0..2.3f64;
-    (origins(), scale, proptest::collection::vec(offset, assets..assets * 2)).prop_map(
-        |((lat, lon), scale, offsets)| {
+    (
+        origins(),
+        scale,
+        proptest::collection::vec(offset, assets..assets * 2),
+    )
+        .prop_map(|((lat, lon), scale, offsets)| {
             let at = |(north, east, zoom): (f64, f64, f64)| {
                 let degrees = 10f64.powf(scale - 2.0 * zoom);
                 let stretch = lat.to_radians().cos().max(0.01);
                 place(lat + north * degrees, lon + east * degrees / stretch)
             };
             offsets.into_iter().map(at).collect()
-        },
-    )
+        })
 }
