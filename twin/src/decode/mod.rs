@@ -1,1 +1,1 @@
-//! decode.
+//! decode
