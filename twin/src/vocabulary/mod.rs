@@ -15,9 +15,7 @@ pub use parse::VocabularyError;
 use units::Target;
 
 /// The part of city life a metric belongs to; the third level of its topic.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Domain {
     /// Power, energy, voltage, load.
@@ -114,7 +112,9 @@ impl Vocabulary {
 
     /// The metric of exactly this name; aliases are not names.
     pub fn get(&self, name: &str) -> Option<&Metric> {
-        self.resolve(name).map(|known| &known.metric).filter(|metric| metric.name == name)
+        self.resolve(name)
+            .map(|known| &known.metric)
+            .filter(|metric| metric.name == name)
     }
 
     /// All metrics, in the order of the file.
@@ -124,6 +124,8 @@ impl Vocabulary {
 
     /// The metric that a sender means by `name`: a name or an alias, exact spelling.
     pub(crate) fn resolve(&self, name: &str) -> Option<&Known> {
-        self.by_name.get(name).and_then(|place| self.known.get(*place))
+        self.by_name
+            .get(name)
+            .and_then(|place| self.known.get(*place))
     }
 }

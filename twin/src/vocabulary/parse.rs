@@ -46,11 +46,17 @@ impl Vocabulary {
         for entry in file.metric {
             let line = line_of(text, entry.span().start);
             let metric = entry.into_inner();
-            let error =
-                |reason: String| VocabularyError { line, key: metric.name.clone(), reason };
+            let error = |reason: String| VocabularyError {
+                line,
+                key: metric.name.clone(),
+                reason,
+            };
             check(&metric).map_err(error)?;
             let target = Target::of(&metric.unit).ok_or_else(|| {
-                error(format!("unit {:?} is not in the table of units", metric.unit))
+                error(format!(
+                    "unit {:?} is not in the table of units",
+                    metric.unit
+                ))
             })?;
             if by_name.insert(metric.name.clone(), known.len()).is_some() {
                 return Err(error("the name is there twice".to_owned()));
@@ -60,12 +66,18 @@ impl Vocabulary {
         for (alias, name) in file.alias {
             let line = line_of(text, alias.span().start);
             let alias = alias.into_inner();
-            let error = |reason: String| VocabularyError { line, key: alias.clone(), reason };
+            let error = |reason: String| VocabularyError {
+                line,
+                key: alias.clone(),
+                reason,
+            };
             let place = *by_name
                 .get(name.as_str())
                 .ok_or_else(|| error(format!("alias of {name:?}, which is no metric")))?;
             if by_name.insert(alias.clone(), place).is_some() {
-                return Err(error("an alias must not be the name of a metric".to_owned()));
+                return Err(error(
+                    "an alias must not be the name of a metric".to_owned(),
+                ));
             }
         }
         Ok(Self { known, by_name })
@@ -94,7 +106,11 @@ fn check(metric: &Metric) -> Result<(), String> {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 #[cfg(test)]
@@ -129,14 +145,22 @@ definition = "https://example.org/co2"
             Domain::Science,
             Domain::Device,
         ] {
-            assert!(vocabulary.iter().any(|metric| metric.domain == domain), "{domain:?}");
+            assert!(
+                vocabulary.iter().any(|metric| metric.domain == domain),
+                "{domain:?}"
+            );
         }
     }
 
     #[test]
     fn exactly_the_household_metrics_are_personal() {
         for metric in Vocabulary::builtin().iter() {
-            assert_eq!(metric.personal, metric.name.starts_with("household_"), "{}", metric.name);
+            assert_eq!(
+                metric.personal,
+                metric.name.starts_with("household_"),
+                "{}",
+                metric.name
+            );
         }
     }
 
@@ -165,9 +189,21 @@ definition = "https://example.org/co2"
         let (line, key, reason) = fault(&ONE.replace("\"ppm\"", "\"furlong\""));
         assert_eq!((line, key.as_str()), (2, "co2"));
         assert!(reason.contains("furlong"), "{reason}");
-        assert!(fault(&ONE.replace("co2\"\n", "CO2\"\n")).2.contains("snake_case"));
-        assert!(fault(&ONE.replace("[0, 1e5]", "[5, 5]")).2.contains("range"));
-        assert!(fault(&ONE.replace("[0, 1e5]", "[0, inf]")).2.contains("range"));
+        assert!(
+            fault(&ONE.replace("co2\"\n", "CO2\"\n"))
+                .2
+                .contains("snake_case")
+        );
+        assert!(
+            fault(&ONE.replace("[0, 1e5]", "[5, 5]"))
+                .2
+                .contains("range")
+        );
+        assert!(
+            fault(&ONE.replace("[0, 1e5]", "[0, inf]"))
+                .2
+                .contains("range")
+        );
         assert!(fault(&ONE.replace("https://", "")).2.contains("URL"));
         let (line, _, reason) = fault(&ONE.replace("range", "rang"));
         assert_eq!(line, 6, "{reason}");
@@ -182,6 +218,10 @@ definition = "https://example.org/co2"
         let (line, key, reason) = fault(&format!("[alias]\nCO2 = \"co3\"\n{ONE}"));
         assert_eq!((line, key.as_str()), (2, "CO2"));
         assert!(reason.contains("co3"));
-        assert!(fault(&format!("[alias]\nco2 = \"co2\"\n{ONE}")).2.contains("must not"));
+        assert!(
+            fault(&format!("[alias]\nco2 = \"co2\"\n{ONE}"))
+                .2
+                .contains("must not")
+        );
     }
 }

@@ -40,7 +40,9 @@ pub struct Target {
 impl Target {
     /// `None` where the table does not know the spelling.
     pub fn of(spelling: &str) -> Option<Self> {
-        FAMILIES.iter().find_map(|family| family.unit(spelling).map(|unit| Self { family, unit }))
+        FAMILIES
+            .iter()
+            .find_map(|family| family.unit(spelling).map(|unit| Self { family, unit }))
     }
 
     /// `value`, given in the unit `from`, in this unit; `None` where `from` is unknown or measures
@@ -81,28 +83,52 @@ pub struct UnitError {
 pub fn convert(value: f64, from: &str, to: &str) -> Result<f64, UnitError> {
     Target::of(to)
         .and_then(|target| target.convert(value, from))
-        .ok_or_else(|| UnitError { from: from.to_owned(), to: to.to_owned() })
+        .ok_or_else(|| UnitError {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
 }
 
 /// `num` base units.
 const fn of(spelling: &'static str, num: f64) -> Unit {
-    Unit { spelling, num, den: 1.0, offset: 0.0 }
+    Unit {
+        spelling,
+        num,
+        den: 1.0,
+        offset: 0.0,
+    }
 }
 
 /// The `den`th part of a base unit.
 const fn part(spelling: &'static str, den: f64) -> Unit {
-    Unit { spelling, num: 1.0, den, offset: 0.0 }
+    Unit {
+        spelling,
+        num: 1.0,
+        den,
+        offset: 0.0,
+    }
 }
 
 /// A scale whose zero lies at `-offset` on its own numbers.
 const fn from_zero(spelling: &'static str, offset: f64, num: f64, den: f64) -> Unit {
-    Unit { spelling, num, den, offset }
+    Unit {
+        spelling,
+        num,
+        den,
+        offset,
+    }
 }
 
 static FAMILIES: &[Family] = &[
     Family {
         // Active power, W.
-        units: &[of("W", 1.0), of("kW", 1e3), of("MW", 1e6), of("GW", 1e9), part("mW", 1e3)],
+        units: &[
+            of("W", 1.0),
+            of("kW", 1e3),
+            of("MW", 1e6),
+            of("GW", 1e9),
+            part("mW", 1e3),
+        ],
     },
     Family {
         // Apparent power, VA.
@@ -117,7 +143,13 @@ static FAMILIES: &[Family] = &[
     },
     Family {
         // Reactive power, var.
-        units: &[of("var", 1.0), of("kvar", 1e3), of("Mvar", 1e6), of("VAr", 1.0), of("kVAr", 1e3)],
+        units: &[
+            of("var", 1.0),
+            of("kvar", 1e3),
+            of("Mvar", 1e6),
+            of("VAr", 1.0),
+            of("kVAr", 1e3),
+        ],
     },
     Family {
         // Energy, J.
@@ -139,10 +171,19 @@ static FAMILIES: &[Family] = &[
     },
     Family {
         // Reactive energy, var second.
-        units: &[of("vars", 1.0), of("varh", 3.6e3), of("kvarh", 3.6e6), of("Mvarh", 3.6e9)],
+        units: &[
+            of("vars", 1.0),
+            of("varh", 3.6e3),
+            of("kvarh", 3.6e6),
+            of("Mvarh", 3.6e9),
+        ],
     },
-    Family { units: &[of("V", 1.0), of("kV", 1e3), part("mV", 1e3)] },
-    Family { units: &[of("A", 1.0), of("kA", 1e3), part("mA", 1e3)] },
+    Family {
+        units: &[of("V", 1.0), of("kV", 1e3), part("mV", 1e3)],
+    },
+    Family {
+        units: &[of("A", 1.0), of("kA", 1e3), part("mA", 1e3)],
+    },
     Family {
         // Events in time, an hour.
         units: &[
@@ -251,7 +292,9 @@ static FAMILIES: &[Family] = &[
             part("mW/m2", 1e3),
         ],
     },
-    Family { units: &[of("lx", 1.0), of("lux", 1.0), of("klx", 1e3)] },
+    Family {
+        units: &[of("lx", 1.0), of("lux", 1.0), of("klx", 1e3)],
+    },
     Family {
         // Length, um; a litre of rain on a square metre is a millimetre.
         units: &[
@@ -276,8 +319,12 @@ static FAMILIES: &[Family] = &[
             part("ml", 1e3),
         ],
     },
-    Family { units: &[of("dB", 1.0)] },
-    Family { units: &[of("dBm", 1.0), from_zero("dBW", 30.0, 1.0, 1.0)] },
+    Family {
+        units: &[of("dB", 1.0)],
+    },
+    Family {
+        units: &[of("dBm", 1.0), from_zero("dBW", 30.0, 1.0, 1.0)],
+    },
     Family {
         // Sound level, A-weighted where the metric is.
         units: &[
@@ -300,8 +347,22 @@ static FAMILIES: &[Family] = &[
             of("d", 8.64e7),
         ],
     },
-    Family { units: &[of("1/km", 1.0), of("/km", 1.0), of("1/m", 1e3), of("/m", 1e3)] },
-    Family { units: &[of("1/m2", 1e6), of("/m2", 1e6), of("1/m\u{b2}", 1e6), of("1/km2", 1.0)] },
+    Family {
+        units: &[
+            of("1/km", 1.0),
+            of("/km", 1.0),
+            of("1/m", 1e3),
+            of("/m", 1e3),
+        ],
+    },
+    Family {
+        units: &[
+            of("1/m2", 1e6),
+            of("/m2", 1e6),
+            of("1/m\u{b2}", 1e6),
+            of("1/km2", 1.0),
+        ],
+    },
 ];
 
 #[cfg(test)]
@@ -385,14 +446,22 @@ mod tests {
                     continue;
                 }
                 for unit in from.units {
-                    let target = Target { family: to, unit: &to.units[0] };
+                    let target = Target {
+                        family: to,
+                        unit: &to.units[0],
+                    };
                     let shared = to.unit(unit.spelling).is_some();
                     assert_eq!(target.convert(1.0, unit.spelling).is_some(), shared);
                     assert!(!shared || unit.spelling == "dB", "{}", unit.spelling);
                 }
             }
         }
-        for (from, to) in [("ppm", "ug/m3"), ("kVA", "kW"), ("kvar", "kW"), ("dBm", "dB")] {
+        for (from, to) in [
+            ("ppm", "ug/m3"),
+            ("kVA", "kW"),
+            ("kvar", "kW"),
+            ("dBm", "dB"),
+        ] {
             assert!(convert(1.0, from, to).is_err(), "{from} -> {to}");
         }
     }
@@ -402,7 +471,9 @@ mod tests {
         for family in FAMILIES {
             for (i, unit) in family.units.iter().enumerate() {
                 assert!(
-                    family.units[..i].iter().all(|other| other.spelling != unit.spelling),
+                    family.units[..i]
+                        .iter()
+                        .all(|other| other.spelling != unit.spelling),
                     "{}",
                     unit.spelling
                 );
