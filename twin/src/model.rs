@@ -100,7 +100,9 @@ pub const MAX_NAME: usize = 128;
 pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && !name.starts_with('$')
-        && !name.chars().any(|c| matches!(c, '/' | '+' | '#') || c.is_control() || c.is_whitespace())
+        && !name
+            .chars()
+            .any(|c| matches!(c, '/' | '+' | '#') || c.is_control() || c.is_whitespace())
 }
 
 /// One value of one metric of one asset.

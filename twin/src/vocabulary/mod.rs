@@ -1,11 +1,21 @@
 //! The vocabulary: what each metric means. One file, `metrics.toml`, compiled in.
+//!
+//! Invariant: names are unique and one topic level each, every unit is in the table of [`units`],
+//! every range is finite and not empty, every alias leads to a metric and hides none.
 
+mod parse;
+pub mod units;
+
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+pub use parse::VocabularyError;
+use units::Target;
+
 /// The part of city life a metric belongs to; the third level of its topic.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Domain {
     /// Power, energy, voltage, load.
@@ -72,4 +82,50 @@ pub struct Metric {
     pub description: String,
     /// Where the metric is defined (Smart Data Models, QUDT, DATEX II).
     pub definition: String,
+}
+
+/// A metric with what decoding needs of it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) metric: Metric,
+    pub(crate) target: Target,
+}
+
+/// All metrics the platform knows.
+#[derive(Debug)]
+pub struct Vocabulary {
+    known: Vec<Known>,
+    /// Names and aliases, to the place in `known`.
+    by_name: HashMap<String, usize>,
+}
+
+static BUILTIN: LazyLock<Vocabulary> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "compiled in, and a test parses it")]
+    Vocabulary::parse(include_str!("../../metrics.toml")).expect("metrics.toml is valid")
+});
+
+impl Vocabulary {
+    /// The vocabulary that is compiled in: `twin/metrics.toml`.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// The metric of exactly this name; aliases are not names.
+    pub fn get(&self, name: &str) -> Option<&Metric> {
+        self.resolve(name)
+            .map(|known| &known.metric)
+            .filter(|metric| metric.name == name)
+    }
+
+    /// All metrics, in the order of the file.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Metric> {
+        self.known.iter().map(|known| &known.metric)
+    }
+
+    /// The metric that a sender means by `name`: a name or an alias, exact spelling.
+    pub(crate) fn resolve(&self, name: &str) -> Option<&Known> {
+        self.by_name
+            .get(name)
+            .and_then(|place| self.known.get(*place))
+    }
 }
