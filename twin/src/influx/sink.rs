@@ -264,9 +264,9 @@ impl<P: Post> Sink<P> {
             match settled.map_err(|error| RunError::Panicked(error.to_string()))? {
                 Ok(()) => {
                     self.settled = position;
-                    self.state.set_delivered(position);
                     self.state.count_dead(dead.len());
                     self.well_after(failed);
+                    self.state.set_delivered(position);
                     return Ok(true);
                 }
                 Err(error) => failed = self.pauses("cursor", &error).await,
