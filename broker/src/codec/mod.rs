@@ -16,6 +16,7 @@ mod encode;
 mod frame;
 mod packet;
 mod property;
+mod publish_properties;
 mod read;
 mod reason;
 mod topic;
@@ -31,8 +32,9 @@ pub(crate) use encode::{
 };
 pub(crate) use frame::{Frame, frame};
 pub(crate) use packet::{
-    Ack, Connect, Disconnect, Filter, Packet, Publish, PublishProperties, QoS, RetainHandling,
-    Subscribe, Unsubscribe, Version, Will,
+    Ack, Connect, Disconnect, Filter, Packet, Publish, QoS, RetainHandling, Subscribe, Unsubscribe,
+    Version, Will,
 };
+pub(crate) use publish_properties::PublishProperties;
 pub(crate) use reason::{Malformed, ReasonCode};
 pub(crate) use topic::{matches, shared, valid_filter, valid_topic};

@@ -3,9 +3,7 @@
 //! Values are as MQTT means them: a default of the specification is filled in where it has one,
 //! and `Option` says only what can really be absent.
 
-use std::borrow::Cow;
-
-use super::reason::ReasonCode;
+use super::{publish_properties::PublishProperties, reason::ReasonCode};
 
 /// Protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,29 +134,6 @@ pub(crate) struct Publish<'a> {
     pub(crate) payload: &'a [u8],
     /// Empty for 3.1.1.
     pub(crate) properties: PublishProperties<'a>,
-}
-
-/// Properties of a PUBLISH or a will: those the server acts on, and the bytes of all the others,
-/// which it forwards unaltered and in order (MQTT 5, 3.3.2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct PublishProperties<'a> {
-    /// All properties without their length, validated.
-    pub(super) raw: &'a [u8],
-    /// Whether `raw` holds nothing that is not forwarded.
-    pub(super) plain: bool,
-    /// Seconds the message is worth delivering.
-    pub(crate) message_expiry: Option<u32>,
-    /// Not 0. Whether it is in range and known is for the caller.
-    pub(crate) topic_alias: Option<u16>,
-}
-
-impl<'a> PublishProperties<'a> {
-    /// The bytes for [`super::Delivery::forward`]: payload format, response topic, correlation
-    /// data, user properties and content type. Allocates only where the publisher also sent an
-    /// expiry, a topic alias or a will delay.
-    pub(crate) fn forwarded(&self) -> Cow<'a, [u8]> {
-        todo!()
-    }
 }
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP.
