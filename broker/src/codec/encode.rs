@@ -188,10 +188,11 @@ impl Delivery<'_> {
         if version == Version::V5 {
             put_varint(self.properties_len(), out);
             write_section(&self.own_section(), out);
+            out.put_slice(self.forward);
+            // Last, because rumqttc 0.25 as a client loses what follows a subscription identifier.
             for number in self.subscription_ids {
                 write_section(&[(id::SUBSCRIPTION_ID, Some(Value::Var(*number)))], out);
             }
-            out.put_slice(self.forward);
         }
         out.put_slice(self.payload);
         Ok(())
