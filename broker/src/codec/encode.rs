@@ -200,6 +200,7 @@ impl Delivery<'_> {
 }
 
 /// Which acknowledgement.
+#[expect(clippy::enum_variant_names, reason = "names of the specification")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum AckKind {

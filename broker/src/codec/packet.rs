@@ -15,6 +15,7 @@ pub(crate) enum Version {
 }
 
 /// Quality of service.
+#[expect(clippy::enum_variant_names, reason = "names of the specification")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub(crate) enum QoS {

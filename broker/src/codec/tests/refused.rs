@@ -219,7 +219,8 @@ fn properties_twice_or_in_the_wrong_packet() {
         (0x2a, &[0]),
     ];
     // First byte, what is before and after the properties, and which may be there (table 2-4).
-    let packets: [(u8, &[u8], &[u8], &[u8]); 7] = [
+    type Case<'a> = (u8, &'a [u8], &'a [u8], &'a [u8]);
+    let packets: [Case<'_>; 7] = [
         (
             0x30,
             &topic,
@@ -367,5 +368,8 @@ fn connects() {
     refused_connect(MalformedPacket, Some(V5), &[&v5(&[0x23, 0, 1])]);
     let padded = [&[0x10, 0x8e, 0x00][..], &v5(&[])].concat();
     let refusal = decode_connect(&whole(&padded)).unwrap_err();
-    assert_eq!((refusal.error.reason, refusal.version), (MalformedPacket, Some(V5)));
+    assert_eq!(
+        (refusal.error.reason, refusal.version),
+        (MalformedPacket, Some(V5))
+    );
 }
