@@ -1,0 +1,249 @@
+//! The fold as a function: what it promises for every sequence of entries.
+
+use proptest::prelude::*;
+
+use super::{Effects, PluginBatch, Twin};
+use crate::event::{
+    AlertChange, Decision, DerivedReading, Entry, Event, PluginRecord, Severity,
+};
+use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
+
+const START: i64 = 1_780_272_000_000;
+
+fn entry(at: i64, event: Event<'_>) -> Vec<u8> {
+    postcard::to_allocvec(&Entry { at: Millis(START + at), event }).unwrap()
+}
+
+fn quarter(id: &str) -> Event<'static> {
+    Event::QuarterPut(QuarterRecord {
+        id: id.to_owned(),
+        name: id.to_uppercase(),
+        cells: Vec::new(),
+        timezone: "Europe/Berlin".to_owned(),
+    })
+}
+
+fn plugin(quarter: &str) -> Event<'static> {
+    Event::PluginDeployed(PluginRecord {
+        quarter: quarter.to_owned(),
+        plugin: "p".to_owned(),
+        version: "1.0.0".to_owned(),
+        digest: "0".to_owned(),
+        metrics: vec!["temperature".to_owned()],
+        windows: vec![("pm10".to_owned(), 3600), ("pm10".to_owned(), 600)],
+        derives: vec!["eaqi".to_owned()],
+        kinds: Vec::new(),
+        batch: 4,
+    })
+}
+
+fn reading(at: i64, asset: &str, metric: &str, value: f64, time: i64) -> Vec<u8> {
+    let readings = vec![Reading {
+        metric,
+        value,
+        time: Millis(START + time),
+        quality: Quality::Good,
+        unit: None,
+    }];
+    let place = Place::new(51.05 + value / 1e5, 13.74);
+    entry(at, Event::Observed(Observed { quarter: "a", asset, place, readings }))
+}
+
+fn decision(at: i64, batch: u64, raise: bool) -> Vec<u8> {
+    entry(
+        at,
+        Event::Decided(Decision {
+            quarter: "a".to_owned(),
+            plugin: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: "0".to_owned(),
+            batch,
+            from: 1,
+            to: 2,
+            input_hash: String::new(),
+            output_hash: String::new(),
+            fuel: 0,
+            failure: None,
+            derived: vec![DerivedReading {
+                asset: "x0".to_owned(),
+                metric: "eaqi".to_owned(),
+                value: 2.0,
+                time: Millis(START + at),
+            }],
+            alerts: vec![AlertChange {
+                asset: "x0".to_owned(),
+                rule: "r".to_owned(),
+                severity: Severity::Warning,
+                code: 0,
+                raise,
+                value: 1.0,
+                limit: None,
+                text: String::new(),
+                time: Millis(START + at),
+            }],
+        }),
+    )
+}
+
+/// Entries that can follow one another in a journal; time goes on by up to ten minutes a step,
+/// and readings come late, out of order and twice.
+fn journals() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let step = (0..600_000i64, 0..12u8, 0..4u8, 0..3u8, -20i32..20, 0..5_000_000i64);
+    prop::collection::vec(step, 1..120).prop_map(|steps| {
+        let mut journal = vec![entry(0, quarter("a")), entry(0, plugin("a"))];
+        let (mut at, mut batch) = (0, 0);
+        for (pause, kind, asset, metric, value, back) in steps {
+            at += pause;
+            let asset = format!("x{asset}");
+            let metric = ["temperature", "pm10", "unheard_of"][usize::from(metric)];
+            journal.push(match kind {
+                0 => entry(at, Event::Ticked),
+                1 => {
+                    batch += 1;
+                    decision(at, batch / 2, batch % 3 != 0)
+                }
+                2 => entry(
+                    at,
+                    Event::AssetPut(AssetRecord {
+                        quarter: "a".to_owned(),
+                        id: asset,
+                        kind: "box".to_owned(),
+                        place: Place::new(51.0, 13.0 + f64::from(value) / 100.0),
+                        attributes: vec![("interval_s".to_owned(), "600".to_owned())],
+                        ..AssetRecord::default()
+                    }),
+                ),
+                3 => reading(at, &asset, metric, f64::from(value), at - back),
+                4 => journal.last().cloned().unwrap_or_default(),
+                _ => reading(at, &asset, metric, f64::from(value), at),
+            });
+        }
+        journal
+    })
+}
+
+/// What leaves the fold and matters later: batches, and the number of everything else.
+#[derive(Debug, Default, PartialEq)]
+struct Left {
+    batches: Vec<PluginBatch>,
+    changes: usize,
+    alerts: usize,
+    decisions: usize,
+}
+
+fn fold(twin: &mut Twin, first: u64, journal: &[Vec<u8>]) -> Left {
+    let mut left = Left::default();
+    let mut effects = Effects::default();
+    for (position, bytes) in (first..).zip(journal) {
+        let entry = postcard::from_bytes(bytes).unwrap();
+        twin.fold(position, &entry, &mut effects);
+        left.batches.append(&mut effects.batches);
+        left.changes += effects.changes.len();
+        left.alerts += effects.alerts.len();
+        left.decisions += effects.decisions.len();
+        effects.clear();
+    }
+    left
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_prefix_a_snapshot_and_the_rest_equal_all(journal in journals(), cut in 0.0..1.0f64) {
+        let cut = (journal.len() as f64 * cut) as usize;
+        let mut whole = Twin::new();
+        let mut all = fold(&mut whole, 1, &journal);
+        let mut first = Twin::new();
+        let before = fold(&mut first, 1, &journal[..cut]);
+        let mut second = Twin::from_bytes(&first.to_bytes().unwrap()).unwrap();
+        prop_assert_eq!(second.to_bytes().unwrap(), first.to_bytes().unwrap());
+        let after = fold(&mut second, cut as u64 + 1, &journal[cut..]);
+        prop_assert_eq!(second.to_bytes().unwrap(), whole.to_bytes().unwrap());
+        let batches: Vec<_> = before.batches.into_iter().chain(after.batches).collect();
+        prop_assert_eq!(&batches, &std::mem::take(&mut all.batches));
+        prop_assert_eq!(before.changes + after.changes, all.changes);
+        prop_assert_eq!(before.alerts + after.alerts, all.alerts);
+    }
+
+    #[test]
+    fn the_same_journal_gives_the_same_bytes_and_batches(journal in journals()) {
+        let (mut one, mut two) = (Twin::new(), Twin::new());
+        prop_assert_eq!(fold(&mut one, 1, &journal), fold(&mut two, 1, &journal));
+        prop_assert_eq!(one.to_bytes().unwrap(), two.to_bytes().unwrap());
+    }
+
+    #[test]
+    fn entries_that_were_folded_already_change_nothing(journal in journals()) {
+        let mut twin = Twin::new();
+        fold(&mut twin, 1, &journal);
+        let before = twin.to_bytes().unwrap();
+        prop_assert_eq!(fold(&mut twin, 1, &journal), Left::default());
+        prop_assert_eq!(twin.to_bytes().unwrap(), before);
+    }
+
+    #[test]
+    fn every_reading_is_counted_once(journal in journals()) {
+        let mut twin = Twin::new();
+        let left = fold(&mut twin, 1, &journal);
+        let counts = twin.counts();
+        let other = counts.duplicates.max(counts.out_of_order);
+        prop_assert!(left.changes as u64 <= counts.readings);
+        prop_assert!(counts.readings <= left.changes as u64 + counts.out_of_order + counts.duplicates + other);
+    }
+}
+
+#[test]
+fn a_reading_that_comes_twice_changes_nothing() {
+    let mut twin = Twin::new();
+    let once = [entry(0, quarter("a")), reading(1, "x", "pm10", 5.0, 1), reading(2, "x", "pm10", 6.0, 2)];
+    fold(&mut twin, 1, &once);
+    let again = fold(&mut twin, 4, &[reading(3, "x", "pm10", 6.0, 2)]);
+    assert_eq!((again.changes, twin.counts().duplicates), (0, 1));
+    let older = fold(&mut twin, 5, &[reading(4, "x", "pm10", 5.0, 1)]);
+    assert_eq!((older.changes, twin.counts().out_of_order), (0, 1));
+    let stream = twin.streams()[0];
+    assert_eq!((stream.value, stream.rev), (6.0, 2));
+}
+
+#[test]
+fn a_correction_of_the_newest_value_counts_and_is_told() {
+    let mut twin = Twin::new();
+    let journal = [entry(0, quarter("a")), reading(1, "x", "pm10", 5.0, 1), reading(2, "x", "pm10", 6.0, 1)];
+    assert_eq!(fold(&mut twin, 1, &journal).changes, 2);
+    assert_eq!((twin.streams()[0].value, twin.counts().corrected), (6.0, 1));
+}
+
+#[test]
+fn a_quarter_nobody_declared_is_counted_and_costs_nothing() {
+    let mut twin = Twin::new();
+    fold(&mut twin, 1, &[reading(1, "x", "pm10", 5.0, 1)]);
+    assert_eq!((twin.counts().ignored, twin.assets().len()), (1, 0));
+}
+
+#[test]
+fn batches_are_cut_when_full_and_at_ticks() {
+    let mut twin = Twin::new();
+    let mut journal = vec![entry(0, quarter("a")), entry(0, plugin("a"))];
+    journal.extend((1..=5).map(|i| reading(i, "x", "temperature", i as f64, i)));
+    journal.push(entry(9, Event::Ticked));
+    let left = fold(&mut twin, 1, &journal);
+    let cut: Vec<_> = left.batches.iter().map(|b| (b.number, b.from, b.to, b.batch.asset.len())).collect();
+    assert_eq!(cut, [(0, 3, 6, 4), (1, 7, 8, 1)]);
+    assert_eq!(left.batches[0].batch.changed.len(), 1, "the asset is announced with its first batch");
+    assert!(left.batches[1].batch.changed.is_empty());
+}
+
+#[test]
+fn a_decision_of_a_batch_counts_once() {
+    let mut twin = Twin::new();
+    let journal = [
+        entry(0, quarter("a")),
+        entry(0, plugin("a")),
+        reading(1, "x0", "pm10", 1.0, 1),
+        decision(2, 0, true),
+        decision(3, 0, false),
+    ];
+    let left = fold(&mut twin, 1, &journal);
+    assert_eq!((left.decisions, twin.alerts().len()), (1, 1));
+}
