@@ -23,6 +23,7 @@ use crate::state::{Effects, PluginBatch, Twin};
 use crate::store::Store;
 use crate::topics;
 
+pub use decide::assign;
 pub use recover::{RecoverError, Recovered, recover};
 pub use worker::{WorkerStats, Workers, start as start_workers};
 

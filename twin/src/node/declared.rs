@@ -9,9 +9,6 @@ use crate::model::{AssetRecord, QuarterRecord};
 use crate::registry::{load_assets, load_cells};
 use crate::state::{MAX_PLUGINS, Twin};
 
-/// Rows in a plugin's batch at most; larger ones save little (19 ns a row at 256).
-const BATCH_ROWS: u32 = 256;
-
 /// Quarters, assets and plugins of the configuration, read and checked.
 pub(super) struct Declared {
     quarters: Vec<QuarterRecord>,
@@ -103,8 +100,8 @@ fn deployment(quarter: &str, plugin: &Plugin) -> PluginRecord {
         digest: plugin.digest().to_owned(),
         metrics: manifest.reads.metrics.clone(),
         windows: manifest.reads.windows.iter().map(|w| (w.metric.clone(), w.span_s)).collect(),
-        derives: manifest.emits.metrics.clone(),
+        derives: manifest.emits.derived.clone(),
         kinds: manifest.reads.kinds.clone(),
-        batch: BATCH_ROWS,
+        batch: manifest.reads.batch,
     }
 }
