@@ -83,7 +83,7 @@ async fn influxdb_1_killed_while_writing_holds_every_point_exactly_once() {
 async fn influxdb_1_refuses_poison_lines_and_takes_the_rest() {
     let Some(server) = influx().await else { return };
     server
-        .write("environment,device=x poison=\"a string\" 1000")
+        .write("environment,device=x poison=\"a string\" 1780272000000")
         .await;
     let mut all = readings(0, 10_000);
     for place in [17, 4_711, 9_999] {
