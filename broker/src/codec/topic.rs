@@ -32,13 +32,13 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    let mut levels = topic.split('/');
-    for wanted in filter.split('/') {
-        if wanted == "#" {
+    let mut levels = topic.as_bytes().split(|byte| *byte == b'/');
+    for wanted in filter.as_bytes().split(|byte| *byte == b'/') {
+        if wanted == b"#" {
             return true;
         }
         match levels.next() {
-            Some(level) if wanted == "+" || wanted == level => {}
+            Some(level) if wanted == b"+" || wanted == level => {}
             _ => return false,
         }
     }

@@ -331,5 +331,6 @@ fn the_remaining_length_has_its_documented_limits() {
         let mut written = Vec::new();
         super::super::property::put_varint(remaining, &mut written);
         assert_eq!(written, header);
+        assert_eq!(super::super::property::varint_len(remaining), header.len());
     }
 }
