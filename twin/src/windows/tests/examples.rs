@@ -392,5 +392,6 @@ fn the_rows_of_one_tick_are_sorted_by_end_then_stream() {
         windows.observe(stream, Millis(JUNE + minute * MINUTE), 1.0, LATER, &mut out);
     }
     windows.tick(LATER.plus(HOUR), &mut out);
-    assert_eq!(out.iter().map(|row| row.stream).collect::<Vec<_>>(), [1, 2, 0]);
+    let streams: Vec<u32> = out.iter().map(|row| row.stream).collect();
+    assert_eq!(streams, [1, 2, 0]);
 }
