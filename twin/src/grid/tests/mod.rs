@@ -24,11 +24,7 @@ fn origins() -> impl Strategy<Value = (f64, f64)> {
     let pentagons: Vec<_> = [Resolution::Zero, Resolution::Six, Resolution::Nine]
         .into_iter()
         .flat_map(Resolution::pentagons)
-<<<<<<< HEAD
-        .map(|cell| LatLng::from(cell))
-=======
         .map(LatLng::from)
->>>>>>> grid
         .map(|centre| (centre.lat(), centre.lng()))
         .collect();
     prop_oneof![

@@ -151,8 +151,6 @@ fn near_and_box_reach_assets_at_the_corners_of_cells() {
 }
 
 #[test]
-<<<<<<< HEAD
-=======
 fn a_fine_cell_over_the_border_of_its_ancestor_keeps_its_assets() {
     let places: Vec<_> = (0..5000)
         .map(|i| place(51.05 + f64::from(i) * 1e-6, 13.74))
@@ -171,7 +169,6 @@ fn a_fine_cell_over_the_border_of_its_ancestor_keeps_its_assets() {
 }
 
 #[test]
->>>>>>> grid
 fn the_antimeridian_is_one_line_with_two_names() {
     let fiji = [
         place(-17.0, 180.0),
