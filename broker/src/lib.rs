@@ -114,6 +114,11 @@ pub trait RetainedSource: Send + Sync + 'static {
     fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes));
 }
 
+/// Whether `topic` matches `filter`, both valid, by the rules of MQTT.
+pub fn topic_matches(filter: &str, topic: &str) -> bool {
+    codec::matches(filter, topic)
+}
+
 /// A message that the host publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use utoipa::IntoParams;
 
 use super::Api;
@@ -97,7 +98,8 @@ pub(super) async fn dead_letters(
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let limit = query.limit.unwrap_or(100).min(MOST);
     let count = api.store.dead_letter_count();
-    let letters = api.store.dead_letters(limit, query.before, query.reason.as_deref());
+    let read = move || api.store.dead_letters(limit, query.before, query.reason.as_deref());
+    let letters = spawn_blocking(read).await.map_err(|error| Problem::internal(&error))?;
     let letters: Vec<Value> = letters
         .map_err(|error| Problem::internal(&error))?
         .into_iter()

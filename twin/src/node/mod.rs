@@ -136,8 +136,10 @@ impl Node {
         let declared = Declared::read(config, &host)?;
         let data = DataDir::open(&config.node.data)?;
         let store = Arc::new(Store::open(data.store())?);
-        let journal: Arc<dyn Journal> = open_journal(config, &data)?;
-        let snapshots = Snapshots::open(config.node.data.join("snapshots"))?;
+        let snapshots = Snapshots::open(data.path().join("snapshots"))?;
+        let cursors = store.cursors()?.into_iter().map(|(_, position)| position);
+        let floor = cursors.max().max(Some(snapshots.last_position()?)).unwrap_or(0);
+        let journal = open_journal(config, &data, floor)?;
         let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
         let twin = Arc::clone(&recovered.twin);
         let assignments = engine::assign(&host, declared.plugins, &recovered)?;
@@ -293,8 +295,15 @@ async fn listen(
         .map_err(|source| StartError::Listen { what, address, source, key })
 }
 
-fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, StartError> {
+/// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
+/// another entry, whatever happened to the last segment.
+fn open_journal(
+    config: &Config,
+    data: &DataDir,
+    floor: u64,
+) -> Result<Arc<dyn Journal>, StartError> {
     let options = journal::Options {
+        floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
         when_full: match config.journal.when_full {
