@@ -147,7 +147,7 @@ async fn a_feed_that_loses_messages_ends_the_connections_of_its_subscribers() {
     let (session, _feed) = bench.subscribe("a/#").await;
     let (other, _other) = bench.subscribe("b/#").await;
     // In one batch, past all waiting: more than the router's log holds.
-    bench.publish("a/b", 0..40_000);
+    bench.publish("a/b", 0..100_000);
     let wake = session.lock().wake.clone();
     let told = async {
         while !session.lock().overrun {
