@@ -20,16 +20,30 @@ pub(super) struct Delivery {
     pub(super) counters: Arc<Counters>,
 }
 
+/// A link of a feed.
+pub(super) struct Link {
+    pub(super) rx: LinkRx,
+    pub(super) begin: Begin,
+}
+
+/// How a link begins, so that it is known what comes next.
+pub(super) enum Begin {
+    /// With the first message of a new log.
+    FirstOfLog,
+    /// With these messages.
+    Early(Vec<Forward>),
+}
+
 /// A feed that the router serves.
 pub(super) struct Reader {
     feed: Arc<Feed>,
     delivery: Delivery,
     /// Links of this feed, one after the other; the task ends with their sender.
-    links: mpsc::UnboundedReceiver<LinkRx>,
+    links: mpsc::UnboundedReceiver<Link>,
     /// Sequence number of the last message; a new router sends some again.
     seen: u64,
-    /// Offset of the last message in the log of this router.
-    offset: Option<u64>,
+    /// Offset that the next message must have in the log of this router.
+    next: Option<u64>,
     batch: Vec<Envelope>,
 }
 
@@ -38,7 +52,7 @@ impl Reader {
     pub(super) fn new(
         feed: Arc<Feed>,
         delivery: Delivery,
-        links: mpsc::UnboundedReceiver<LinkRx>,
+        links: mpsc::UnboundedReceiver<Link>,
         seen: u64,
     ) -> Self {
         Self {
@@ -46,7 +60,7 @@ impl Reader {
             delivery,
             links,
             seen,
-            offset: None,
+            next: None,
             batch: Vec::new(),
         }
     }
@@ -54,8 +68,12 @@ impl Reader {
     /// Delivers until the feed is detached.
     pub(super) async fn run(mut self) {
         let mut next_link = self.links.recv().await;
-        while let Some(mut link) = next_link.take() {
-            self.offset = None;
+        while let Some(Link {
+            rx: mut link,
+            begin,
+        }) = next_link.take()
+        {
+            self.begin(begin);
             next_link = loop {
                 tokio::select! {
                     // What the old link still holds comes before the new link.
@@ -72,6 +90,17 @@ impl Reader {
                     next = self.links.recv() => break next,
                 }
             };
+        }
+    }
+
+    fn begin(&mut self, begin: Begin) {
+        match begin {
+            Begin::FirstOfLog => self.next = Some(0),
+            Begin::Early(early) => {
+                self.next = None;
+                early.into_iter().for_each(|forward| self.forward(forward));
+                self.deliver();
+            }
         }
     }
 
@@ -101,10 +130,10 @@ impl Reader {
 
     fn forward(&mut self, forward: Forward) {
         if let Some((_, offset)) = forward.cursor {
-            if self.offset.is_some_and(|last| offset != last + 1) {
+            if self.next.is_some_and(|next| next != offset) {
                 self.lost();
             }
-            self.offset = Some(offset);
+            self.next = Some(offset + 1);
         }
         if let Some(envelope) = Envelope::from_router(forward.publish.payload)
             && envelope.sequence() > self.seen

@@ -1,10 +1,11 @@
 //! rumqttd behind a closure: the type of its events has no public name.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
-use rumqttd::{Notification, RouterConfig};
+use rumqttd::{Forward, Notification, RouterConfig};
 
 /// The router did not take a link or a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,16 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Built {
     build: Box<Build>,
     links: u64,
+    /// Filters that have a log: the router keeps it when their link goes.
+    logs: HashSet<String>,
+}
+
+/// A link with a subscription.
+pub(super) struct Subscribed {
+    pub(super) tx: LinkTx,
+    pub(super) rx: LinkRx,
+    /// The first message will be the first one of its log; else its offset is not known.
+    pub(super) fresh: bool,
 }
 
 /// Starts a router on a thread of its own. It has no way to be stopped: it waits, idle, when its
@@ -45,6 +56,7 @@ pub(super) fn spawn(number: u64) -> Built {
     Built {
         build: Box::new(build),
         links: 0,
+        logs: HashSet::new(),
     }
 }
 
@@ -58,16 +70,40 @@ impl Built {
     }
 
     /// A link that receives what matches `filter`, once the router serves it.
-    pub(super) fn subscribed(&mut self, filter: &str) -> Result<(LinkTx, LinkRx), LinkFailed> {
+    pub(super) fn subscribed(&mut self, filter: &str) -> Result<Subscribed, LinkFailed> {
         let (mut tx, mut rx) = self.link()?;
         tx.subscribe(filter).map_err(|_| LinkFailed)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match rx.recv_deadline(deadline) {
-                Ok(Some(Notification::DeviceAck(_))) => return Ok((tx, rx)),
+                Ok(Some(Notification::DeviceAck(_))) => {
+                    let fresh = self.logs.insert(filter.to_owned());
+                    return Ok(Subscribed { tx, rx, fresh });
+                }
                 Ok(_) => {}
                 Err(_) => return Err(LinkFailed),
             }
+        }
+    }
+}
+
+/// What comes on a link up to and with a probe, an empty payload: from there on offsets tell what
+/// is missing.
+pub(super) fn until_probe(rx: &mut LinkRx) -> Result<Vec<Forward>, LinkFailed> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut early = Vec::new();
+    loop {
+        match rx.recv_deadline(deadline) {
+            Ok(Some(Notification::Forward(forward))) => {
+                let probe = forward.publish.payload.is_empty();
+                early.push(forward);
+                if probe {
+                    return Ok(early);
+                }
+            }
+            Ok(Some(Notification::Unschedule)) => rx.ready().map_err(|_| LinkFailed)?,
+            Ok(_) => {}
+            Err(_) => return Err(LinkFailed),
         }
     }
 }

@@ -8,9 +8,9 @@ use rumqttd::local::{LinkRx, LinkTx};
 use tokio::runtime::Handle;
 use tracing::{debug, error, warn};
 
-use super::feed::{Delivery, Reader};
+use super::feed::{Begin, Delivery, Link, Reader};
 use super::lane::{Lane, MARKER};
-use super::link::{Built, LinkFailed, PATIENCE, close, spawn};
+use super::link::{Built, LinkFailed, PATIENCE, Subscribed, close, spawn, until_probe};
 use super::{Command, Router};
 use crate::envelope::PREFIX;
 use crate::subscriptions::Feed;
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(2);
 struct Served {
     feed: Arc<Feed>,
     tx: LinkTx,
-    reader: tokio::sync::mpsc::UnboundedSender<LinkRx>,
+    reader: tokio::sync::mpsc::UnboundedSender<Link>,
 }
 
 /// State of the thread.
@@ -114,19 +114,32 @@ impl Supervisor {
             return Ok(());
         }
         let seen = self.lane.sequence();
-        let (tx, rx) = match self.router.subscribed(&inner_filter(&feed)) {
-            Ok(link) => link,
+        let (tx, link) = match self.link(&feed) {
+            Ok(linked) => linked,
             Err(_) => {
                 self.rebuild("it takes no filter");
-                self.router.subscribed(&inner_filter(&feed))?
+                self.link(&feed)?
             }
         };
         let (reader, links) = tokio::sync::mpsc::unbounded_channel();
-        let _ = reader.send(rx);
+        let _ = reader.send(link);
         self.runtime
             .spawn(Reader::new(feed.clone(), self.delivery.clone(), links, seen).run());
         self.served.push(Served { feed, tx, reader });
         Ok(())
+    }
+
+    /// A link for a feed on the running router.
+    fn link(&mut self, feed: &Feed) -> Result<(LinkTx, Link), LinkFailed> {
+        let filter = inner_filter(feed);
+        let Subscribed { tx, mut rx, fresh } = self.router.subscribed(&filter)?;
+        let begin = if fresh {
+            Begin::FirstOfLog
+        } else {
+            self.lane.probe(&filter);
+            Begin::Early(until_probe(&mut rx)?)
+        };
+        Ok((tx, Link { rx, begin }))
     }
 
     fn detach(&mut self, feed: &Arc<Feed>) {
@@ -167,12 +180,15 @@ impl Supervisor {
             lane,
             ..
         } = self;
-        let (marker_tx, marker_rx) = router.subscribed(MARKER)?;
+        let markers = router.subscribed(MARKER)?;
         lane.replace(|| {
             for served in served.iter_mut() {
-                let (tx, rx) = router.subscribed(&inner_filter(&served.feed))?;
+                let Subscribed { tx, rx, .. } = router.subscribed(&inner_filter(&served.feed))?;
                 served.tx = tx;
-                let _ = served.reader.send(rx);
+                let _ = served.reader.send(Link {
+                    rx,
+                    begin: Begin::FirstOfLog,
+                });
             }
             router.link().map(|(tx, _)| tx)
         })?;
@@ -181,8 +197,8 @@ impl Supervisor {
             commands: self.commands.clone(),
             number: self.number,
         };
-        self.markers = Some(marker_tx);
-        self.runtime.spawn(watch.run(marker_rx));
+        self.markers = Some(markers.tx);
+        self.runtime.spawn(watch.run(markers.rx));
         Ok(())
     }
 
