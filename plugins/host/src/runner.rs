@@ -7,8 +7,9 @@
 //! is as before it. After [`QUARANTINE`] failed batches in a row the plugin is called no more.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::time::Instant;
+
+use hashbrown::HashSet;
 
 use crate::check::{Allowed, Check};
 use crate::engine::Host;
