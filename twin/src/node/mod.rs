@@ -9,6 +9,7 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod declared;
+mod kept;
 mod tick;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
 use declared::Declared;
+use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -115,7 +117,8 @@ pub struct Node {
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
-    front: Vec<JoinHandle<()>>,
+    front: JoinHandle<()>,
+    ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
     status_topic: String,
     _data: DataDir,
@@ -135,9 +138,11 @@ impl Node {
         let host = Host::new()?;
         let declared = Declared::read(config, &host)?;
         let data = DataDir::open(&config.node.data)?;
-        let store = Arc::new(Store::open(&data)?);
-        let journal: Arc<dyn Journal> = open_journal(config, &data)?;
-        let snapshots = Snapshots::open(config.node.data.join("snapshots"))?;
+        let store = Arc::new(Store::open(data.store())?);
+        let snapshots = Snapshots::open(data.path().join("snapshots"))?;
+        let cursors = store.cursors()?.into_iter().map(|(_, position)| position);
+        let floor = cursors.max().max(Some(snapshots.last_position()?)).unwrap_or(0);
+        let journal = open_journal(config, &data, floor)?;
         let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
         let twin = Arc::clone(&recovered.twin);
         let assignments = engine::assign(&host, declared.plugins, &recovered)?;
@@ -155,7 +160,8 @@ impl Node {
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
         };
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, kept(&store))?);
+        let (kept, messages) = Kept::load(&store)?;
+        let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
 
         let workers =
             engine::start_workers(assignments, Arc::clone(&journal), Arc::clone(&store), Arc::clone(&twin))?;
@@ -178,7 +184,7 @@ impl Node {
                 let sink = sink_config(configured);
                 sink.check()?;
                 let state = Arc::new(SinkState::new(engine.folded()));
-                let cursor = store.cursor(feed::CURSOR);
+                let cursor = store.cursor(feed::CURSOR)?;
                 let feed = JournalFeed::new(&journal, cursor, engine.folded(), Arc::clone(&twin))?;
                 let ledger = Arc::new(StoreLedger::new(Arc::clone(&store)));
                 let run = influx::run(sink, Box::new(feed), ledger, Arc::clone(&state), ended.clone());
@@ -204,11 +210,14 @@ impl Node {
         let status_topic = format!("node/v1/{}/status", config.node.name);
         let api = http::Api { status: Arc::clone(&status), store: Arc::clone(&store), figures };
         outputs.push(tokio::spawn(http::serve(http, api, ended)));
-        let ticking = tick::run(Arc::clone(&status), Arc::clone(&store), status_topic.clone(), closed.clone());
-        let front = vec![
-            tokio::spawn(async move { broker.serve(mqtt, closed).await }),
-            tokio::spawn(ticking),
-        ];
+        let ticker = tick::Ticker {
+            status: Arc::clone(&status),
+            store: Arc::clone(&store),
+            topic: status_topic.clone(),
+            kept,
+        };
+        let ticker = tokio::spawn(ticker.run(closed.clone()));
+        let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
         Ok(Self {
             status,
             store,
@@ -218,6 +227,7 @@ impl Node {
             closing,
             ending,
             front,
+            ticker,
             outputs,
             status_topic,
             _data: data,
@@ -241,14 +251,15 @@ impl Node {
 
     /// Ends in data order: intake, journal, twin, plugins, outputs, snapshot.
     pub async fn stop(self) {
-        let Self { status, store, mut engine, closing, ending, front, outputs, status_topic, .. } = self;
+        let Self { status, store, mut engine, closing, ending, front, ticker, outputs, .. } = self;
         let offline = NodeStatus { status: "offline", ..status.online() };
-        publish_status(&status.broker, &status_topic, &offline);
+        publish_status(&status.broker, &self.status_topic, &offline);
         closing.send_replace(true);
         status.broker.shutdown(DRAIN).await;
-        let kept = status.broker.retained_kept();
-        for task in front {
-            let _ = task.await;
+        let retained = status.broker.retained_kept();
+        let (front, ticker) = tokio::join!(front, ticker);
+        if front.is_err() {
+            tracing::error!("the listener did not end well");
         }
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
@@ -260,8 +271,10 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let kept: Vec<_> = kept.into_iter().map(|m| (m.topic, m.payload.to_vec())).collect();
-            store.save_retained(&kept);
+            let saved = ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
+            if !matches!(saved, Ok(Ok(()))) {
+                tracing::error!(?saved, "retained messages were not kept");
+            }
             journal.close();
         });
         let _ = closed.await;
@@ -276,6 +289,11 @@ fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
     }
 }
 
+async fn until(mut flag: watch::Receiver<bool>) {
+    // An error means that the node is gone, which is the end as well.
+    let _ = flag.wait_for(|set| *set).await;
+}
+
 async fn listen(
     what: &'static str,
     address: SocketAddr,
@@ -286,8 +304,15 @@ async fn listen(
         .map_err(|source| StartError::Listen { what, address, source, key })
 }
 
-fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, StartError> {
+/// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
+/// another entry, whatever happened to the last segment.
+fn open_journal(
+    config: &Config,
+    data: &DataDir,
+    floor: u64,
+) -> Result<Arc<dyn Journal>, StartError> {
     let options = journal::Options {
+        floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
         when_full: match config.journal.when_full {
@@ -296,7 +321,7 @@ fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, Sta
         },
         ..journal::Options::default()
     };
-    Ok(Arc::new(SegmentJournal::open(&data.path().join("journal"), options)?))
+    Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))
 }
 
 fn broker_config(config: &Config) -> quartier_broker::Config {
@@ -305,15 +330,6 @@ fn broker_config(config: &Config) -> quartier_broker::Config {
         max_packet: config.mqtt.max_packet,
         ..quartier_broker::Config::default()
     }
-}
-
-fn kept(store: &Store) -> Vec<Message> {
-    let message = |(topic, payload): (String, Vec<u8>)| Message {
-        topic,
-        payload: payload.into(),
-        retain: true,
-    };
-    store.load_retained().into_iter().map(message).collect()
 }
 
 fn sink_config(configured: &Influx) -> InfluxConfig {

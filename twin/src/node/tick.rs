@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::kept::Kept;
 use super::publish_status;
 use crate::engine::SNAPSHOT_CURSOR;
 use crate::event::{Entry, Event};
@@ -15,7 +16,7 @@ use crate::feed;
 use crate::journal::Batch;
 use crate::model::Millis;
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A node without input ticks this many times more rarely: windows still close, and an SD card
@@ -24,32 +25,47 @@ const IDLE: u32 = 10;
 /// Seconds between two messages on the status topic.
 const STATUS: u32 = 5;
 
-/// Runs until `closed` is true.
-pub(super) async fn run(
-    status: Arc<Status>,
-    store: Arc<Store>,
-    topic: String,
-    mut closed: watch::Receiver<bool>,
-) {
-    let mut timer = interval(EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut count, mut last) = (0u32, 0);
-    loop {
-        tokio::select! {
-            _ = timer.tick() => {}
-            _ = closed.wait_for(|closed| *closed) => return,
+/// What the ticks work with.
+pub(super) struct Ticker {
+    pub(super) status: Arc<Status>,
+    pub(super) store: Arc<Store>,
+    /// Topic of the node's status.
+    pub(super) topic: String,
+    pub(super) kept: Kept,
+}
+
+impl Ticker {
+    /// Runs until `closed` is true; hands back what is kept for the last time of saving it.
+    pub(super) async fn run(mut self, mut closed: watch::Receiver<bool>) -> Kept {
+        let mut timer = interval(EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut count, mut last) = (0u32, 0);
+        loop {
+            tokio::select! {
+                _ = timer.tick() => {}
+                _ = closed.wait_for(|closed| *closed) => return self.kept,
+            }
+            let stats = self.status.journal.stats();
+            if stats.last != last || count.is_multiple_of(IDLE) {
+                last = tick(&self.status).unwrap_or(stats.last);
+            }
+            if count.is_multiple_of(STATUS) {
+                publish_status(&self.status.broker, &self.topic, &self.status.online());
+                self.keep_house();
+            }
+            gauges(&self.status);
+            count = count.wrapping_add(1);
         }
-        let stats = status.journal.stats();
-        if stats.last != last || count.is_multiple_of(IDLE) {
-            last = tick(&status).unwrap_or(stats.last);
+    }
+
+    /// What touches the disk. It is little, so it is worth a worker's time but not a task.
+    fn keep_house(&mut self) {
+        let released = block_in_place(|| release(&self.status, &self.store));
+        let retained = self.status.broker.retained_kept();
+        let saved = block_in_place(|| self.kept.save(retained, &self.store));
+        if let Err(error) = released.and(saved) {
+            tracing::error!(%error, "the store cannot be used; segments and messages wait");
         }
-        if count.is_multiple_of(STATUS) {
-            publish_status(&status.broker, &topic, &status.online());
-            let (status, store) = (Arc::clone(&status), Arc::clone(&store));
-            let _ = spawn_blocking(move || release(&status, &store)).await;
-        }
-        gauges(&status);
-        count = count.wrapping_add(1);
     }
 }
 
@@ -62,21 +78,22 @@ fn tick(status: &Status) -> Option<u64> {
 }
 
 /// Every segment may go that recovery and all outputs are past.
-fn release(status: &Status, store: &Store) {
-    let mut upto = store.cursor(SNAPSHOT_CURSOR);
+fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
+    let mut upto = store.cursor(SNAPSHOT_CURSOR)?;
     if status.influx.is_some() {
-        upto = upto.min(store.cursor(feed::CURSOR));
+        upto = upto.min(store.cursor(feed::CURSOR)?);
     }
     if upto > 0 {
         status.journal.release(upto);
     }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]
 fn gauges(status: &Status) {
     let journal = status.journal.stats();
     let counts = status.counts();
-    let online = status.online();
+    let lag = status.lag();
     let (assets, streams, alerts) = {
         let twin = status.twin.read();
         (twin.assets().len(), twin.streams().len(), twin.alerts().len())
@@ -88,7 +105,7 @@ fn gauges(status: &Status) {
         ("quartier_journal_fsyncs", journal.fsyncs),
         ("quartier_journal_lost_entries", journal.lost),
         ("quartier_journal_dropped_entries", journal.dropped),
-        ("quartier_twin_lag_entries", online.lag.twin),
+        ("quartier_twin_lag_entries", lag.twin),
         ("quartier_twin_assets", assets as u64),
         ("quartier_twin_streams", streams as u64),
         ("quartier_twin_alerts", alerts as u64),
@@ -103,7 +120,7 @@ fn gauges(status: &Status) {
     for (name, value) in figures {
         metrics::gauge!(name).set(value as f64);
     }
-    if let Some(lag) = online.lag.influx {
+    if let Some(lag) = lag.influx {
         metrics::gauge!("quartier_influx_lag_entries").set(lag as f64);
     }
 }
