@@ -5,11 +5,34 @@
 //! in at start: [`Gate`] (who may connect), [`Intake`] (telemetry that must be durable before it
 //! is acknowledged) and [`RetainedSource`] (retained messages that somebody else keeps).
 
+mod broker;
+mod buffers;
+mod codec;
+mod config;
+mod connection;
+mod envelope;
+mod hub;
+mod listener;
+mod publisher;
+mod retained;
+mod router;
+mod session;
+mod sessions;
+mod stats;
+mod subscriptions;
+mod will;
+mod window;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+
+pub use broker::{Broker, StartError};
+pub use config::{Config, Hooks};
+pub use publisher::Publisher;
+pub use stats::Stats;
 
 /// Who is at the other end of a connection, after login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +112,11 @@ pub trait RetainedSource: Send + Sync + 'static {
 
     /// Calls `emit(topic, payload)` for every retained message whose topic matches `filter`.
     fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes));
+}
+
+/// Whether `topic` matches `filter`, both valid, by the rules of MQTT.
+pub fn topic_matches(filter: &str, topic: &str) -> bool {
+    codec::matches(filter, topic)
 }
 
 /// A message that the host publishes.

@@ -166,7 +166,7 @@ impl Ledger for StoreLedger {
                 payload: letter.line.clone().into_bytes(),
             });
         }
-        self.store.set_cursor(CURSOR, position);
-        Ok(())
+        let moved = self.store.set_cursor(CURSOR, position);
+        moved.map_err(|error| StoreError(error.to_string()))
     }
 }

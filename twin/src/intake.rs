@@ -9,7 +9,7 @@ use metrics::Counter;
 use quartier_broker::{Client, Intake, Taken, Telemetry};
 use tokio::sync::watch;
 
-use crate::decode::{Reason, Rejection, decode};
+use crate::decode::{Reason, Rejection, Texts, decode};
 use crate::event::{Entry, Event};
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
@@ -55,8 +55,15 @@ impl TelemetryIntake {
         }
     }
 
-    fn encode(&self, client: &Client, at: Millis, telemetry: &Telemetry<'_>, batch: &mut Batch) {
-        let mut decoded = match decode(telemetry.topic, telemetry.payload, at, self.vocabulary) {
+    fn encode(
+        &self,
+        client: &Client,
+        at: Millis,
+        telemetry: &Telemetry<'_>,
+        (batch, texts): (&mut Batch, &mut Texts),
+    ) {
+        let Telemetry { topic, payload } = *telemetry;
+        let mut decoded = match decode(topic, payload, at, self.vocabulary, texts) {
             Ok(decoded) => decoded,
             Err(rejection) => return self.reject(client, at, telemetry, &rejection),
         };
@@ -99,8 +106,8 @@ impl TelemetryIntake {
 }
 
 thread_local! {
-    /// Keeps its memory between runs: taking telemetry allocates nothing per message.
-    static BATCH: RefCell<Batch> = RefCell::new(Batch::new());
+    /// Keep their memory between runs.
+    static SCRATCH: RefCell<(Batch, Texts)> = RefCell::default();
 }
 
 impl Intake for TelemetryIntake {
@@ -109,11 +116,11 @@ impl Intake for TelemetryIntake {
     }
 
     fn take(&self, client: &Client, run: &[Telemetry<'_>]) -> Taken {
-        BATCH.with_borrow_mut(|batch| {
+        SCRATCH.with_borrow_mut(|(batch, texts)| {
             batch.clear();
             let at = Millis::now();
             for telemetry in run {
-                self.encode(client, at, telemetry, batch);
+                self.encode(client, at, telemetry, (batch, texts));
             }
             self.payloads.increment(run.len() as u64);
             if batch.is_empty() {

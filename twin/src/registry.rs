@@ -78,7 +78,7 @@ fn unique(assets: Vec<AssetRecord>) -> Result<Vec<AssetRecord>, String> {
         if !is_name(&asset.id) {
             return Err(format!("asset {:?}: the id must be one topic level", asset.id));
         }
-        if !seen.insert(asset.id.as_str()) {
+        if !seen.insert(asset.id.clone()) {
             return Err(format!("asset {:?} is there twice", asset.id));
         }
     }

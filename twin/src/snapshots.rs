@@ -93,6 +93,14 @@ impl Snapshots {
         Ok(None)
     }
 
+    /// Position of the newest file, readable or not; 0 without one.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn last_position(&self) -> io::Result<u64> {
+        Ok(self.files()?.last().map_or(0, |(position, _)| *position))
+    }
+
     /// Position and path, oldest first.
     fn files(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut files = Vec::new();

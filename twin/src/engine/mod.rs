@@ -255,8 +255,11 @@ impl FoldThread {
                 tracing::warn!("a plugin did not hand out its state; no snapshot this time");
                 return;
             };
-            match snapshots.write(&Snapshot { position, twin, plugins }) {
-                Ok(needed) => store.set_cursor(SNAPSHOT_CURSOR, needed),
+            let written = snapshots.write(&Snapshot { position, twin, plugins });
+            let kept = written.map(|needed| store.set_cursor(SNAPSHOT_CURSOR, needed));
+            match kept {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the snapshot's cursor was not kept"),
                 Err(error) => tracing::error!(%error, "a snapshot cannot be written"),
             }
         };

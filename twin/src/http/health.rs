@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Api;
 use crate::status::State as PartState;
@@ -17,8 +17,8 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Each part with its state; 503 while a part that everything needs is down.
 #[utoipa::path(get, path = "/readyz", responses(
-    (status = 200, description = "ready", body = Value),
-    (status = 503, description = "a part is down", body = Value),
+    (status = 200, description = "ready", body = serde_json::Value),
+    (status = 503, description = "a part is down", body = serde_json::Value),
 ))]
 pub(super) async fn readyz(State(api): State<Api>) -> impl IntoResponse {
     let parts = api.status.parts();

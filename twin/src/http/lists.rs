@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use utoipa::IntoParams;
 
 use super::Api;
@@ -96,21 +97,23 @@ pub(super) async fn dead_letters(
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let limit = query.limit.unwrap_or(100).min(MOST);
-    let (letters, count) = (
-        api.store.dead_letters(limit, query.before, query.reason.as_deref()),
-        api.store.dead_letter_count(),
-    );
+    let count = api.store.dead_letter_count();
+    let read = move || api.store.dead_letters(limit, query.before, query.reason.as_deref());
+    let letters = spawn_blocking(read).await.map_err(|error| Problem::internal(&error))?;
     let letters: Vec<Value> = letters
+        .map_err(|error| Problem::internal(&error))?
         .into_iter()
-        .map(|(id, letter)| {
+        .map(|stored| {
+            let letter = stored.letter;
             json!({
-                "id": id,
+                "id": stored.id,
                 "at": letter.at.to_string(),
                 "source": letter.source,
                 "topic": letter.topic,
                 "reason": letter.reason,
                 "detail": letter.detail,
                 "payload": String::from_utf8_lossy(&letter.payload),
+                "payload_size": stored.payload_size,
             })
         })
         .collect();

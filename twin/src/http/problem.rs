@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457).
 
 use std::any::Any;
+use std::fmt::Display;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -32,7 +33,9 @@ impl Problem {
         Self { status: 409, title: "Ambiguous", detail: detail.into() }
     }
 
-    fn internal() -> Self {
+    /// The log gets the error, the client learns nothing of the inside.
+    pub(super) fn internal(error: &dyn Display) -> Self {
+        tracing::error!(%error, "an HTTP request failed");
         let detail = "the node's log says more".to_owned();
         Self { status: 500, title: "Internal error", detail }
     }
@@ -48,8 +51,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A handler that panicked: the log says so, the client learns nothing of the inside.
+/// The answer of a handler that panicked; the panic's own message is on stderr.
 pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
-    tracing::error!("an HTTP handler panicked");
-    Problem::internal().into_response()
+    Problem::internal(&"a handler panicked").into_response()
 }

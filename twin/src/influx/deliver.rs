@@ -329,7 +329,8 @@ async fn compress(lines: &Arc<Lines>, part: &Range<usize>) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// Level 1: on these lines a fifth of the CPU of the default, and a fifth more bytes.
+/// Level 1, measured at 0.22 us and 13 bytes a line of one metric, 0.08 us and 6.6 bytes a point in
+/// lines of four.
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(
         Vec::with_capacity(bytes.len() / 4 + 64),

@@ -36,7 +36,9 @@ impl Batch {
     ) -> Result<(), E> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&length(0));
-        if let Err(error) = write(&mut EntryWriter { bytes: &mut self.bytes }) {
+        if let Err(error) = write(&mut EntryWriter {
+            bytes: &mut self.bytes,
+        }) {
             self.bytes.truncate(start);
             return Err(error);
         }

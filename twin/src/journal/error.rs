@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The quota is used up. Passes when readers get on and entries are released.
-    #[error("the journal is full: {used} of {quota} bytes used; raise journal.quota_bytes or bring the slowest output back")]
+    #[error(
+        "the journal is full: {used} of {quota} bytes used; raise journal.quota_bytes or bring the slowest output back"
+    )]
     Full {
         /// Bytes used.
         used: u64,
@@ -42,7 +44,10 @@ pub enum AppendError {
 impl AppendError {
     /// Whether the same batch may be taken later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::NoSpace | Self::Behind { .. })
+        matches!(
+            self,
+            Self::Full { .. } | Self::NoSpace | Self::Behind { .. }
+        )
     }
 }
 

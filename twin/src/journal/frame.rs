@@ -45,7 +45,10 @@ impl Frame {
 
     /// The entries with their positions.
     pub fn entries(&self) -> Entries<'_> {
-        Entries { next: self.first, rest: &self.body }
+        Entries {
+            next: self.first,
+            rest: &self.body,
+        }
     }
 
     /// The same frame without the entries before `position`; `None` when none is left.
@@ -168,12 +171,15 @@ pub(super) fn encode_segment_header(first: u64, salt: u64) -> [u8; SEGMENT_HEADE
 
 /// The salt of a segment, where one copy of its header is whole and says `first`.
 pub(super) fn decode_segment_header(bytes: &[u8], first: u64) -> Option<u64> {
-    bytes.get(..SEGMENT_HEADER)?.chunks_exact(HEADER_COPY).find_map(|copy| {
-        let whole = copy.starts_with(&MAGIC)
-            && u64_at(copy, 16)? == first
-            && crc32fast::hash(copy.get(..28)?) == u32_at(copy, 28)?;
-        whole.then(|| u64_at(copy, 8)).flatten()
-    })
+    bytes
+        .get(..SEGMENT_HEADER)?
+        .chunks_exact(HEADER_COPY)
+        .find_map(|copy| {
+            let whole = copy.starts_with(&MAGIC)
+                && u64_at(copy, 16)? == first
+                && crc32fast::hash(copy.get(..28)?) == u32_at(copy, 28)?;
+            whole.then(|| u64_at(copy, 8)).flatten()
+        })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

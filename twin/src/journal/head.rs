@@ -86,7 +86,15 @@ impl Head {
         counts: JournalStats,
     ) -> Self {
         let frames = VecDeque::new();
-        Self { durable, released: 0, frames, frames_bytes: 0, segments, damaged, counts }
+        Self {
+            durable,
+            released: 0,
+            frames,
+            frames_bytes: 0,
+            segments,
+            damaged,
+            counts,
+        }
     }
 
     fn forget_frames(&mut self, mut done: impl FnMut(&Frame, usize) -> bool) {
@@ -100,9 +108,16 @@ impl Head {
 
     /// The segment that holds `position` and its last position.
     fn segment_of(&self, position: u64) -> Option<(Segment, u64)> {
-        let after = self.segments.partition_point(|segment| segment.first <= position);
+        let after = self
+            .segments
+            .partition_point(|segment| segment.first <= position);
         let segment = *self.segments.get(after.checked_sub(1)?)?;
-        Some((segment, self.segments.get(after).map_or(self.durable, |next| next.first - 1)))
+        Some((
+            segment,
+            self.segments
+                .get(after)
+                .map_or(self.durable, |next| next.first - 1),
+        ))
     }
 }
 
@@ -150,15 +165,22 @@ impl Shared {
             return Whereabouts::Memory(frame.clone());
         }
         match (head.segment_of(position), head.segments.front()) {
-            (Some((segment, _)), _) => Whereabouts::File { first: segment.first },
-            (None, front) => Whereabouts::Gone { oldest: front.map_or(1, |front| front.first) },
+            (Some((segment, _)), _) => Whereabouts::File {
+                first: segment.first,
+            },
+            (None, front) => Whereabouts::Gone {
+                oldest: front.map_or(1, |front| front.first),
+            },
         }
     }
 
     /// The oldest position and the last durable one.
     pub(super) fn bounds(&self) -> (u64, u64) {
         let head = self.head.lock();
-        (head.segments.front().map_or(1, |segment| segment.first), head.durable)
+        (
+            head.segments.front().map_or(1, |segment| segment.first),
+            head.durable,
+        )
     }
 
     pub(super) fn wait_past(&self, position: u64, timeout: Duration) -> u64 {
@@ -205,7 +227,11 @@ impl Shared {
             }
             head.released = upto;
             head.forget_frames(|frame, _| frame.last() <= upto);
-            while head.segments.get(1).is_some_and(|next| next.first <= upto + 1) {
+            while head
+                .segments
+                .get(1)
+                .is_some_and(|next| next.first <= upto + 1)
+            {
                 gone.extend(head.segments.pop_front());
             }
         }
@@ -218,8 +244,12 @@ impl Shared {
     pub(super) fn drop_oldest(&self) -> bool {
         let segment = {
             let mut head = self.head.lock();
-            let Some(next) = head.segments.get(1).map(|next| next.first) else { return false };
-            let Some(segment) = head.segments.pop_front() else { return false };
+            let Some(next) = head.segments.get(1).map(|next| next.first) else {
+                return false;
+            };
+            let Some(segment) = head.segments.pop_front() else {
+                return false;
+            };
             let unread = next - next.min(segment.first.max(head.released + 1));
             head.counts.dropped += unread;
             tracing::warn!(
@@ -253,9 +283,16 @@ impl Shared {
         let _one_at_a_time = self.salvage.lock();
         let (last, finished) = {
             let head = self.head.lock();
-            let found = head.segment_of(first).filter(|(segment, _)| segment.first == first);
+            let found = head
+                .segment_of(first)
+                .filter(|(segment, _)| segment.first == first);
             let last = found.map_or(first, |(_, last)| last);
-            (last, head.segments.back().is_some_and(|segment| segment.first != first))
+            (
+                last,
+                head.segments
+                    .back()
+                    .is_some_and(|segment| segment.first != first),
+            )
         };
         let bytes = match fs::read(segment::path(&self.dir, first)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -280,7 +317,11 @@ impl Shared {
         let mut freed = 0;
         let mut head = self.head.lock();
         head.counts.corrupt += 1;
-        if let Some(segment) = head.segments.iter_mut().find(|segment| segment.first == first) {
+        if let Some(segment) = head
+            .segments
+            .iter_mut()
+            .find(|segment| segment.first == first)
+        {
             freed = segment.bytes.saturating_sub(bytes);
             segment.bytes = bytes;
         }

@@ -42,7 +42,12 @@ enum Found {
 
 impl SegmentReader {
     pub(super) fn new(shared: Arc<Shared>, from: u64) -> Self {
-        Self { shared, next: from, ahead: None, file: None }
+        Self {
+            shared,
+            next: from,
+            ahead: None,
+            file: None,
+        }
     }
 
     /// Delivers `frame` from the wanted position on, or the gap before it.
@@ -66,14 +71,21 @@ impl SegmentReader {
     fn skip(&mut self, last: u64, reason: GapReason) -> ReadError {
         let first = self.next;
         self.next = last + 1;
-        ReadError::Gap { first, last, reason }
+        ReadError::Gap {
+            first,
+            last,
+            reason,
+        }
     }
 
     /// The next frame from the segment that begins with `first`; `None`: look again.
     fn read(&mut self, first: u64) -> Result<Option<Frame>, ReadError> {
         let shared = self.shared.clone();
         let path = segment::path(&shared.dir, first);
-        let failed = |source| ReadError::Io { path: path.clone(), source };
+        let failed = |source| ReadError::Io {
+            path: path.clone(),
+            source,
+        };
         let mut file = match self.file.take().filter(|file| file.first == first) {
             Some(file) => file,
             None => match SegmentFile::open(&path, first).map_err(failed)? {
@@ -142,14 +154,22 @@ impl SegmentFile {
             return Ok(None);
         }
         let salt = decode_segment_header(&header, first);
-        Ok(salt.map(|salt| Self { first, salt, source, salvaged: None }))
+        Ok(salt.map(|salt| Self {
+            first,
+            salt,
+            source,
+            salvaged: None,
+        }))
     }
 
     fn salvage(shared: &Shared, first: u64) -> io::Result<Self> {
         let saved = shared.salvage(first)?;
         let file = Self::on(Box::new(Cursor::new(saved.image)), first)?
             .ok_or_else(|| io::Error::other("a repaired segment has no header"))?;
-        Ok(Self { salvaged: Some(saved.last), ..file })
+        Ok(Self {
+            salvaged: Some(saved.last),
+            ..file
+        })
     }
 
     /// The next frame that reaches `position`. The caller knows that it is durable, or damaged.
@@ -170,7 +190,11 @@ impl SegmentFile {
                 return Ok(Found::Damage);
             }
             if header.last() >= position {
-                return Ok(Found::Frame(Frame::new(header.first, header.count, Bytes::from(body))));
+                return Ok(Found::Frame(Frame::new(
+                    header.first,
+                    header.count,
+                    Bytes::from(body),
+                )));
             }
         }
     }

@@ -30,12 +30,19 @@ pub(super) struct Recovered {
 
 /// Opens the journal in `dir`, or begins one; positions up to `floor` are not handed out again.
 pub(super) fn recover(dir: &Path, floor: u64, disk: &dyn Disk) -> Result<Recovered, OpenError> {
-    let io = |source| OpenError::Io { path: dir.to_owned(), source };
+    let io = |source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
     fs::create_dir_all(dir).map_err(io)?;
     dir.parent().map_or(Ok(()), sync_dir).map_err(io)?;
     let mut found = Found::list(dir).map_err(io)?;
-    let at_file =
-        |first: u64| move |source| OpenError::Io { path: segment::path(dir, first), source };
+    let at_file = |first: u64| {
+        move |source| OpenError::Io {
+            path: segment::path(dir, first),
+            source,
+        }
+    };
     while let Some(last) = found.segments.back().copied() {
         if found.check_last(dir, last).map_err(at_file(last.first))? {
             break;
@@ -53,12 +60,26 @@ pub(super) fn recover(dir: &Path, floor: u64, disk: &dyn Disk) -> Result<Recover
         }
         _ => {
             let tail = begin(dir, next, disk).map_err(at_file(next))?;
-            found.segments.push_back(Segment { first: next, bytes: tail.bytes });
+            found.segments.push_back(Segment {
+                first: next,
+                bytes: tail.bytes,
+            });
             tail
         }
     };
-    let Found { segments, damaged, counts, .. } = found;
-    Ok(Recovered { segments, tail, next, damaged, counts })
+    let Found {
+        segments,
+        damaged,
+        counts,
+        ..
+    } = found;
+    Ok(Recovered {
+        segments,
+        tail,
+        next,
+        damaged,
+        counts,
+    })
 }
 
 /// Creates the segment that begins with `first`, on disk with its name when this returns.
@@ -75,7 +96,11 @@ pub(super) fn begin(dir: &Path, first: u64, disk: &dyn Disk) -> io::Result<Tail>
         let _ = fs::remove_file(&path);
         return Err(error);
     }
-    Ok(Tail { file, salt, bytes: SEGMENT_HEADER as u64 })
+    Ok(Tail {
+        file,
+        salt,
+        bytes: SEGMENT_HEADER as u64,
+    })
 }
 
 /// Bytes may be in the page cache only, when the process was killed before its sync.
@@ -83,7 +108,11 @@ fn reopen(dir: &Path, last: Segment, salt: u64, disk: &dyn Disk) -> io::Result<T
     let mut file = disk.open(&segment::path(dir, last.first))?;
     file.truncate(last.bytes)?;
     file.sync()?;
-    Ok(Tail { file, salt, bytes: last.bytes })
+    Ok(Tail {
+        file,
+        salt,
+        bytes: last.bytes,
+    })
 }
 
 struct Found {
@@ -104,7 +133,10 @@ impl Found {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if let Some(first) = segment::first_of(&name).filter(|first| *first > 0) {
-                segments.push(Segment { first, bytes: entry.metadata()?.len() });
+                segments.push(Segment {
+                    first,
+                    bytes: entry.metadata()?.len(),
+                });
             } else if name.ends_with(".corrupt") {
                 counts.corrupt += 1;
             } else if name.ends_with(".tmp") {
@@ -115,7 +147,13 @@ impl Found {
         }
         segments.sort_unstable_by_key(|segment| segment.first);
         let segments = segments.into();
-        Ok(Self { segments, next: 1, salt: None, damaged: BTreeMap::new(), counts })
+        Ok(Self {
+            segments,
+            next: 1,
+            salt: None,
+            damaged: BTreeMap::new(),
+            counts,
+        })
     }
 
     /// Decides where the journal ends; `false` when the last segment was none and was removed.
@@ -153,7 +191,11 @@ impl Found {
         }
         let mut length = scan.end as u64;
         if scan.has_hole() {
-            tracing::error!(segment = last.first, lost = scan.lost, "journal segment is damaged");
+            tracing::error!(
+                segment = last.first,
+                lost = scan.lost,
+                "journal segment is damaged"
+            );
             let image = scan.image(bytes);
             segment::quarantine(dir, last.first, &image)?;
             self.counts.corrupt += 1;

@@ -110,7 +110,11 @@ impl Scan {
 
     /// Whether there is damage before the last whole frame.
     pub(super) fn has_hole(&self) -> bool {
-        self.salt.is_none() || self.good.first().is_some_and(|run| *run != (SEGMENT_HEADER..self.end))
+        self.salt.is_none()
+            || self
+                .good
+                .first()
+                .is_some_and(|run| *run != (SEGMENT_HEADER..self.end))
     }
 
     /// A whole segment of the good frames.

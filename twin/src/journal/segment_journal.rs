@@ -108,7 +108,11 @@ impl SegmentJournal {
             .name("journal".to_owned())
             .spawn(move || writer.run())
             .map_err(OpenError::Thread)?;
-        Ok(Self { shared, durable, writer: Mutex::new(Some(writer)) })
+        Ok(Self {
+            shared,
+            durable,
+            writer: Mutex::new(Some(writer)),
+        })
     }
 }
 
@@ -117,7 +121,10 @@ impl Journal for SegmentJournal {
         let options = &self.shared.options;
         let size = batch.size();
         if size > options.pending_bytes {
-            return Err(AppendError::TooLarge { bytes: size, limit: options.pending_bytes });
+            return Err(AppendError::TooLarge {
+                bytes: size,
+                limit: options.pending_bytes,
+            });
         }
         let mut guard = self.shared.pending.lock();
         let pending = &mut *guard;
@@ -206,14 +213,20 @@ fn admit(pending: &Pending, options: &Options, size: usize) -> Result<(), Append
     }
     let waiting = pending.buffer.len();
     if waiting + size > options.pending_bytes + FRAME_HEADER {
-        return Err(AppendError::Behind { pending: waiting, limit: options.pending_bytes });
+        return Err(AppendError::Behind {
+            pending: waiting,
+            limit: options.pending_bytes,
+        });
     }
     if options.when_full == WhenFull::Refuse {
         // A frame header and a new segment's header may come on top.
         let used = pending.used + waiting as u64;
         let needed = (size + FRAME_HEADER + SEGMENT_HEADER) as u64;
         if used + needed > options.quota_bytes {
-            return Err(AppendError::Full { used, quota: options.quota_bytes });
+            return Err(AppendError::Full {
+                used,
+                quota: options.quota_bytes,
+            });
         }
     }
     Ok(())

@@ -62,7 +62,17 @@ impl Writer {
     ) -> Self {
         let Tail { file, salt, bytes } = tail;
         let spare = Vec::new();
-        Self { shared, disk, file, salt, bytes, fsyncs: 0, last_begin: None, spare, durable }
+        Self {
+            shared,
+            disk,
+            file,
+            salt,
+            bytes,
+            fsyncs: 0,
+            last_begin: None,
+            spare,
+            durable,
+        }
     }
 
     /// Works until the journal is closed or fails.
@@ -82,7 +92,10 @@ impl Writer {
     fn take(&mut self) -> Option<Commit> {
         let shared = self.shared.clone();
         let mut pending = shared.pending.lock();
-        if let Some(open) = self.last_begin.map(|begin| begin + shared.options.commit_window) {
+        if let Some(open) = self
+            .last_begin
+            .map(|begin| begin + shared.options.commit_window)
+        {
             pending.waits = Waits::Window;
             while !pending.closing && pending.buffer.len() < ENOUGH {
                 if shared.wake.wait_until(&mut pending, open).timed_out() {
@@ -106,11 +119,19 @@ impl Writer {
         let buffer = std::mem::replace(&mut pending.buffer, std::mem::take(&mut self.spare));
         let count = std::mem::take(&mut pending.count);
         pending.used += buffer.len() as u64;
-        Commit { first: pending.next - u64::from(count), count, buffer }
+        Commit {
+            first: pending.next - u64::from(count),
+            count,
+            buffer,
+        }
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), String> {
-        let Commit { first, count, mut buffer } = commit;
+        let Commit {
+            first,
+            count,
+            mut buffer,
+        } = commit;
         let mut tries_without_room = 0;
         loop {
             match self.store(first, count, &mut buffer) {
@@ -158,7 +179,9 @@ impl Writer {
             if is_no_space(&error) && self.file.truncate(self.bytes).is_ok() {
                 return Err(Fault::NoSpace);
             }
-            return Err(Fault::Fatal(format!("write of entries from {first}: {error}")));
+            return Err(Fault::Fatal(format!(
+                "write of entries from {first}: {error}"
+            )));
         }
         self.fsyncs += 1;
         self.file
@@ -173,7 +196,10 @@ impl Writer {
         match recover::begin(&self.shared.dir, first, &*self.disk) {
             Ok(tail) => {
                 (self.file, self.salt, self.bytes) = (tail.file, tail.salt, tail.bytes);
-                self.shared.begin_segment(Segment { first, bytes: tail.bytes });
+                self.shared.begin_segment(Segment {
+                    first,
+                    bytes: tail.bytes,
+                });
                 Ok(())
             }
             Err(error) if is_no_space(&error) => Err(Fault::NoSpace),

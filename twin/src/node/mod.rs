@@ -135,9 +135,11 @@ impl Node {
         let host = Host::new()?;
         let declared = Declared::read(config, &host)?;
         let data = DataDir::open(&config.node.data)?;
-        let store = Arc::new(Store::open(&data)?);
-        let journal: Arc<dyn Journal> = open_journal(config, &data)?;
-        let snapshots = Snapshots::open(config.node.data.join("snapshots"))?;
+        let store = Arc::new(Store::open(data.store())?);
+        let snapshots = Snapshots::open(data.path().join("snapshots"))?;
+        let cursors = store.cursors()?.into_iter().map(|(_, position)| position);
+        let floor = cursors.max().max(Some(snapshots.last_position()?)).unwrap_or(0);
+        let journal = open_journal(config, &data, floor)?;
         let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
         let twin = Arc::clone(&recovered.twin);
         let assignments = engine::assign(&host, declared.plugins, &recovered)?;
@@ -155,7 +157,7 @@ impl Node {
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
         };
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, kept(&store))?);
+        let broker = Arc::new(Broker::start(broker_config(config), hooks, kept(&store)?)?);
 
         let workers =
             engine::start_workers(assignments, Arc::clone(&journal), Arc::clone(&store), Arc::clone(&twin))?;
@@ -178,7 +180,7 @@ impl Node {
                 let sink = sink_config(configured);
                 sink.check()?;
                 let state = Arc::new(SinkState::new(engine.folded()));
-                let cursor = store.cursor(feed::CURSOR);
+                let cursor = store.cursor(feed::CURSOR)?;
                 let feed = JournalFeed::new(&journal, cursor, engine.folded(), Arc::clone(&twin))?;
                 let ledger = Arc::new(StoreLedger::new(Arc::clone(&store)));
                 let run = influx::run(sink, Box::new(feed), ledger, Arc::clone(&state), ended.clone());
@@ -206,7 +208,7 @@ impl Node {
         outputs.push(tokio::spawn(http::serve(http, api, ended)));
         let ticking = tick::run(Arc::clone(&status), Arc::clone(&store), status_topic.clone(), closed.clone());
         let front = vec![
-            tokio::spawn(async move { broker.serve(mqtt, closed).await }),
+            tokio::spawn(async move { broker.serve(mqtt, until(closed)).await }),
             tokio::spawn(ticking),
         ];
         Ok(Self {
@@ -260,8 +262,10 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let kept: Vec<_> = kept.into_iter().map(|m| (m.topic, m.payload.to_vec())).collect();
-            store.save_retained(&kept);
+            let messages = kept.iter().map(|message| (message.topic.as_str(), &*message.payload));
+            if let Err(error) = store.save_retained(messages).and_then(|()| store.flush()) {
+                tracing::error!(%error, "retained messages were not kept");
+            }
             journal.close();
         });
         let _ = closed.await;
@@ -276,6 +280,11 @@ fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
     }
 }
 
+async fn until(mut flag: watch::Receiver<bool>) {
+    // An error means that the node is gone, which is the end as well.
+    let _ = flag.wait_for(|set| *set).await;
+}
+
 async fn listen(
     what: &'static str,
     address: SocketAddr,
@@ -286,8 +295,15 @@ async fn listen(
         .map_err(|source| StartError::Listen { what, address, source, key })
 }
 
-fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, StartError> {
+/// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
+/// another entry, whatever happened to the last segment.
+fn open_journal(
+    config: &Config,
+    data: &DataDir,
+    floor: u64,
+) -> Result<Arc<dyn Journal>, StartError> {
     let options = journal::Options {
+        floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
         when_full: match config.journal.when_full {
@@ -296,7 +312,7 @@ fn open_journal(config: &Config, data: &DataDir) -> Result<Arc<dyn Journal>, Sta
         },
         ..journal::Options::default()
     };
-    Ok(Arc::new(SegmentJournal::open(&data.path().join("journal"), options)?))
+    Ok(Arc::new(SegmentJournal::open(&data.journal(), options)?))
 }
 
 fn broker_config(config: &Config) -> quartier_broker::Config {
@@ -307,13 +323,13 @@ fn broker_config(config: &Config) -> quartier_broker::Config {
     }
 }
 
-fn kept(store: &Store) -> Vec<Message> {
+fn kept(store: &Store) -> Result<Vec<Message>, StoreError> {
     let message = |(topic, payload): (String, Vec<u8>)| Message {
         topic,
         payload: payload.into(),
         retain: true,
     };
-    store.load_retained().into_iter().map(message).collect()
+    Ok(store.load_retained()?.into_iter().map(message).collect())
 }
 
 fn sink_config(configured: &Influx) -> InfluxConfig {

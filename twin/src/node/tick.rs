@@ -15,7 +15,7 @@ use crate::feed;
 use crate::journal::Batch;
 use crate::model::Millis;
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A node without input ticks this many times more rarely: windows still close, and an SD card
@@ -46,7 +46,10 @@ pub(super) async fn run(
         if count.is_multiple_of(STATUS) {
             publish_status(&status.broker, &topic, &status.online());
             let (status, store) = (Arc::clone(&status), Arc::clone(&store));
-            let _ = spawn_blocking(move || release(&status, &store)).await;
+            let released = spawn_blocking(move || release(&status, &store)).await;
+            if let Ok(Err(error)) = released {
+                tracing::error!(%error, "the journal's segments are kept for now");
+            }
         }
         gauges(&status);
         count = count.wrapping_add(1);
@@ -62,14 +65,15 @@ fn tick(status: &Status) -> Option<u64> {
 }
 
 /// Every segment may go that recovery and all outputs are past.
-fn release(status: &Status, store: &Store) {
-    let mut upto = store.cursor(SNAPSHOT_CURSOR);
+fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
+    let mut upto = store.cursor(SNAPSHOT_CURSOR)?;
     if status.influx.is_some() {
-        upto = upto.min(store.cursor(feed::CURSOR));
+        upto = upto.min(store.cursor(feed::CURSOR)?);
     }
     if upto > 0 {
         status.journal.release(upto);
     }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]

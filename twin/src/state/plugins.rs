@@ -72,8 +72,8 @@ impl Twin {
                 pending: Batch::default(),
                 changed: Vec::new(),
             });
-            match slots.iter_mut().find(|slot| slot.is_none()) {
-                Some(slot) => *slot = fresh,
+            match slots.iter().position(Option::is_none) {
+                Some(free) => slots[free] = fresh,
                 None if slots.len() < MAX_PLUGINS => slots.push(fresh),
                 None => return,
             }

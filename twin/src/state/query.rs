@@ -59,7 +59,7 @@ impl Twin {
                 near.into_iter().map(|(index, _)| index).collect()
             }
             Some(Region::Cell(cell)) => sorted(self.grid.in_cell(cell).collect()),
-            Some(Region::Box(bbox)) => sorted(self.grid.in_box(bbox)),
+            Some(Region::Box(bbox)) => sorted(self.grid.in_box(&bbox)),
         };
         found.into_iter().filter(matches).skip(after).take(limit).collect()
     }

@@ -1,1 +1,244 @@
-//! store.
+//! The small store beside the journal: the data folder itself, and in fjall under `store/` the
+//! cursors, the dead letters and the broker's retained messages.
+//!
+//! Nothing here is the only copy of a reading. Writes reach the operating system at once and the
+//! disk at its leisure or at the end: after a power cut a cursor may lag, which repeats idempotent
+//! work, and it never leads, because it is set after the acknowledgement.
+
+mod data_dir;
+mod dead_letters;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+pub use data_dir::{DataDir, DataDirError};
+pub use dead_letters::{
+    DEAD_LETTERS, DeadLetter, MAX_PAYLOAD, MAX_TEXT, PUT_BURST, PUT_RATE, StoredLetter,
+};
+
+use dead_letters::DeadLetters;
+
+/// fjall's block cache, bytes.
+const CACHE: u64 = 4 << 20;
+/// fjall's memory for writes, bytes for each of the three keyspaces.
+const MEMTABLE: u64 = 2 << 20;
+/// fjall's own log, bytes at most; its smallest. Its files are sparse until written.
+const LOG: u64 = 64 << 20;
+
+/// The store could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("store: cannot {what}: {source}")]
+pub struct StoreError {
+    what: &'static str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// For `map_err`: names what was tried.
+    fn on<E>(what: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |source| Self {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+/// Cursors, dead letters and retained messages.
+pub struct Store {
+    database: Database,
+    cursors: Keyspace,
+    retained: Keyspace,
+    dead_letters: DeadLetters,
+}
+
+impl Store {
+    /// Opens the store in `dir`, or makes one there that keeps [`DEAD_LETTERS`] dead letters.
+    ///
+    /// # Errors
+    /// What fjall says: locked by another process, damaged, no room, no right.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(dir.as_ref(), DEAD_LETTERS)
+    }
+
+    fn open_with(dir: &Path, dead_letters: u64) -> Result<Self, StoreError> {
+        let database = Database::builder(dir)
+            .cache_size(CACHE)
+            .max_journaling_size(LOG)
+            .worker_threads(1)
+            .max_cached_files(Some(32))
+            .open()
+            .map_err(StoreError::on("open it"))?;
+        let keyspace = |name| {
+            database
+                .keyspace(name, || {
+                    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE)
+                })
+                .map_err(StoreError::on("open a keyspace"))
+        };
+        let cursors = keyspace("cursors")?;
+        let retained = keyspace("retained")?;
+        let letters = keyspace("dead_letters")?;
+        let dead_letters = DeadLetters::open(database.clone(), letters, dead_letters)?;
+        Ok(Self {
+            database,
+            cursors,
+            retained,
+            dead_letters,
+        })
+    }
+
+    /// How far the reader `name` has come in the journal; 0 where it never said.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn cursor(&self, name: &str) -> Result<u64, StoreError> {
+        let value = self
+            .cursors
+            .get(name)
+            .map_err(StoreError::on("read a cursor"))?;
+        value.map_or(Ok(0), |value| position(&value))
+    }
+
+    /// Every cursor with its name, for the position up to which all readers are done (the least)
+    /// and the one that the journal must not hand out again (the greatest).
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn cursors(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let read = |guard: fjall::Guard| {
+            let (name, value) = guard
+                .into_inner()
+                .map_err(StoreError::on("read the cursors"))?;
+            Ok((
+                String::from_utf8_lossy(&name).into_owned(),
+                position(&value)?,
+            ))
+        };
+        self.cursors.iter().map(read).collect()
+    }
+
+    /// The reader `name` is done with everything up to `position`. Call it after what was read is
+    /// acknowledged, never before.
+    ///
+    /// # Errors
+    /// The store could not be written; the cursor is the old one.
+    pub fn set_cursor(&self, name: &str, position: u64) -> Result<(), StoreError> {
+        self.cursors
+            .insert(name, position.to_be_bytes())
+            .map_err(StoreError::on("write a cursor"))
+    }
+
+    /// Forgets the reader `name`, so that it no longer holds the journal.
+    ///
+    /// # Errors
+    /// The store could not be written; the cursor is still there.
+    pub fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
+        self.cursors
+            .remove(name)
+            .map_err(StoreError::on("remove a cursor"))
+    }
+
+    /// Keeps what was rejected; returns its id. `None`: more came than [`PUT_BURST`] and
+    /// [`PUT_RATE`] allow, and it was only counted. Never waits for a disk: a thread of the store
+    /// writes it.
+    pub fn put_dead_letter(&self, letter: DeadLetter) -> Option<u64> {
+        self.dead_letters.put(letter)
+    }
+
+    /// Dead letters, newest first, `limit` at most: those older than the id `before`, those whose
+    /// reason is `reason`, where given. Reads files.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn dead_letters(
+        &self,
+        limit: usize,
+        before: Option<u64>,
+        reason: Option<&str>,
+    ) -> Result<Vec<StoredLetter>, StoreError> {
+        self.dead_letters.list(limit, before, reason)
+    }
+
+    /// Dead letters kept.
+    pub fn dead_letter_count(&self) -> u64 {
+        self.dead_letters.count()
+    }
+
+    /// Dead letters that were only counted since the start, because too many came.
+    pub fn dead_letters_skipped(&self) -> u64 {
+        self.dead_letters.skipped()
+    }
+
+    /// Keeps retained messages, topic and payload; an empty payload removes the topic's message.
+    /// All or none.
+    ///
+    /// # Errors
+    /// The store could not be written; nothing changed.
+    pub fn save_retained<'a>(
+        &self,
+        changed: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
+        for (topic, payload) in changed {
+            if payload.is_empty() {
+                batch.remove(&self.retained, topic);
+            } else {
+                batch.insert(&self.retained, topic, payload);
+            }
+        }
+        batch
+            .commit()
+            .map_err(StoreError::on("write retained messages"))
+    }
+
+    /// All retained messages, by topic.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn load_retained(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let read = |guard: fjall::Guard| {
+            let (topic, payload) = guard
+                .into_inner()
+                .map_err(StoreError::on("read retained messages"))?;
+            Ok((
+                String::from_utf8_lossy(&topic).into_owned(),
+                payload.to_vec(),
+            ))
+        };
+        self.retained.iter().map(read).collect()
+    }
+
+    /// Puts everything on disk. Blocks for it.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.dead_letters.flush()?;
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(StoreError::on("sync"))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.dead_letters.close();
+        if let Err(error) = self.flush() {
+            tracing::error!(%error, "the store was closed without a sync");
+        }
+    }
+}
+
+fn position(value: &[u8]) -> Result<u64, StoreError> {
+    let bytes = value
+        .try_into()
+        .map_err(StoreError::on("understand a cursor"))?;
+    Ok(u64::from_be_bytes(bytes))
+}

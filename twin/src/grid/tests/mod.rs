@@ -24,7 +24,7 @@ fn origins() -> impl Strategy<Value = (f64, f64)> {
     let pentagons: Vec<_> = [Resolution::Zero, Resolution::Six, Resolution::Nine]
         .into_iter()
         .flat_map(Resolution::pentagons)
-        .map(|cell| LatLng::from(cell))
+        .map(LatLng::from)
         .map(|centre| (centre.lat(), centre.lng()))
         .collect();
     prop_oneof![

@@ -151,6 +151,24 @@ fn near_and_box_reach_assets_at_the_corners_of_cells() {
 }
 
 #[test]
+fn a_fine_cell_over_the_border_of_its_ancestor_keeps_its_assets() {
+    let places: Vec<_> = (0..5000)
+        .map(|i| place(51.05 + f64::from(i) * 1e-6, 13.74))
+        .collect();
+    let grid = grid(&places);
+    let mut over_the_border = 0;
+    for (asset, &place) in (0..).zip(&places) {
+        let fine = position(place).to_cell(Resolution::Thirteen);
+        over_the_border += u32::from(fine.parent(Resolution::Twelve) != cell_of(place));
+        assert!(grid.in_cell(fine).any(|found| found == asset));
+    }
+    assert!(
+        over_the_border > 100,
+        "only {over_the_border} of 5000 test what is claimed"
+    );
+}
+
+#[test]
 fn the_antimeridian_is_one_line_with_two_names() {
     let fiji = [
         place(-17.0, 180.0),

@@ -381,3 +381,17 @@ fn an_unknown_zone_counts_as_utc() {
     let rows = feed(&mut windows, hourly(JUNE, 1..=24));
     assert_eq!(rows[0].end.0, JUNE + 24 * HOUR);
 }
+
+#[test]
+fn the_rows_of_one_tick_are_sorted_by_end_then_stream() {
+    let mut windows = Windows::new(0);
+    let mut out = Vec::new();
+    for stream in [2, 0, 1] {
+        windows.watch(stream, spans(&[600]), Arithmetic, Some(MINUTE), "UTC");
+        let minute = 5 + 10 * i64::from(stream == 0);
+        windows.observe(stream, Millis(JUNE + minute * MINUTE), 1.0, LATER, &mut out);
+    }
+    windows.tick(LATER.plus(HOUR), &mut out);
+    let streams: Vec<u32> = out.iter().map(|row| row.stream).collect();
+    assert_eq!(streams, [1, 2, 0]);
+}

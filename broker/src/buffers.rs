@@ -1,0 +1,45 @@
+//! Read and write buffers, lent to connections only while they have bytes to hold: an idle
+//! connection has none.
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+
+/// Bytes of a lent buffer.
+pub(crate) const SIZE: usize = 64 << 10;
+/// Buffers kept for later.
+const KEPT: usize = 64;
+
+/// Buffers of the connections of one broker.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
+
+impl Buffers {
+    /// An empty buffer of at least [`SIZE`].
+    pub(crate) fn lend(&self) -> BytesMut {
+        self.0
+            .lock()
+            .pop()
+            .unwrap_or_else(|| BytesMut::with_capacity(SIZE))
+    }
+
+    /// Takes a buffer back, leaving what little is in it in one of its own size.
+    pub(crate) fn give_back(&self, buffer: &mut BytesMut) {
+        if buffer.capacity() < SIZE / 2 && buffer.len() > 0 || buffer.len() > SIZE / 4 {
+            return;
+        }
+        let rest = if buffer.is_empty() {
+            BytesMut::new()
+        } else {
+            BytesMut::from(&buffer[..])
+        };
+        let mut lent = std::mem::replace(buffer, rest);
+        lent.clear();
+        // After bytes were taken from its front, only this shows the capacity that is left.
+        if lent.try_reclaim(SIZE) {
+            let mut kept = self.0.lock();
+            if kept.len() < KEPT {
+                kept.push(lent);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Limits of the broker. Every queue has one; what happens when it is full stands beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Gate, Intake, RetainedSource};
+
+/// Limits and times of the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Open connections, those without a CONNECT included; further ones are closed on accept.
+    pub max_connections: usize,
+    /// Sessions, connected or not; a CONNECT that would make one more is refused with 0x97 (3.1.1:
+    /// 3).
+    pub max_sessions: usize,
+    /// Bytes of the largest packet a client may send, 1 KiB to 256 MiB; announced to MQTT 5.
+    pub max_packet: usize,
+    /// QoS 1 and 2 messages on their way to one client, at least 1; the client may ask for less.
+    pub max_inflight: u16,
+    /// Messages waiting for one client. When full, QoS 0 is dropped and counted; QoS 1 and 2 end
+    /// the connection with 0x97, and are dropped and counted for a client that is away.
+    pub max_queue_messages: usize,
+    /// Bytes waiting for one client, with the same consequence.
+    pub max_queue_bytes: usize,
+    /// Publishes of one client that wait to be durable, at least 1. When full, its socket is not
+    /// read. Announced to MQTT 5 as receive maximum.
+    pub max_pending: u16,
+    /// Payload bytes of one client that wait to be durable, with the same consequence.
+    pub max_pending_bytes: usize,
+    /// Retained messages kept by the broker itself; beyond, a new topic is not kept and counted.
+    pub max_retained: usize,
+    /// Filters of one session; beyond, 0x97 (3.1.1: 0x80).
+    pub max_subscriptions: usize,
+    /// Topic aliases that one MQTT 5 client may set, announced; 0 turns them off.
+    pub max_topic_alias: u16,
+    /// Time from accept to a complete CONNECT.
+    pub connect_timeout: Duration,
+    /// Seconds; an MQTT 5 client that asks for more is told to use this. 0 stays "no keep-alive".
+    pub keep_alive_max: u16,
+    /// Seconds that a session may outlive its connection; sessions that ask for more get this.
+    pub session_expiry_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 20_000,
+            max_sessions: 100_000,
+            max_packet: 1 << 20,
+            max_inflight: 100,
+            max_queue_messages: 10_000,
+            max_queue_bytes: 16 << 20,
+            max_pending: 1_000,
+            max_pending_bytes: 1 << 20,
+            max_retained: 1_000_000,
+            max_subscriptions: 1_000,
+            max_topic_alias: 64,
+            connect_timeout: Duration::from_secs(10),
+            keep_alive_max: u16::MAX,
+            session_expiry_max: 7 * 24 * 3600,
+        }
+    }
+}
+
+/// What the broker asks its host.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Who may connect.
+    pub gate: Arc<dyn Gate>,
+    /// Telemetry that must be durable before it is acknowledged.
+    pub intake: Arc<dyn Intake>,
+    /// Retained messages that somebody else keeps.
+    pub retained: Arc<dyn RetainedSource>,
+}

@@ -1,0 +1,254 @@
+//! From the accepted socket to the CONNACK.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{Connection, Terms};
+use crate::codec::{
+    ConnAck, ConnAckProperties, Connect, Malformed, ReasonCode, Refusal, Version, decode_connect,
+    frame,
+};
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::will::Will;
+use crate::{Client, Refused};
+
+/// First byte of a CONNECT.
+const CONNECT: u8 = 0x10;
+
+/// A CONNECT with everything that outlives the read buffer.
+struct Request {
+    version: Version,
+    id: Arc<str>,
+    assigned: bool,
+    user: Option<String>,
+    password: Option<Vec<u8>>,
+    clean: bool,
+    terms: Terms,
+    asked_keep_alive: u16,
+    asked_expiry: u32,
+    will: Option<Will>,
+}
+
+/// The connection of a client that was let in; `None` for one that was not, after it was told.
+pub(super) async fn shake_hands(
+    hub: &Arc<Hub>,
+    stream: &mut TcpStream,
+    address: SocketAddr,
+) -> Option<Connection> {
+    let mut closing = hub.closing.subscribe();
+    let mut buffer = BytesMut::new();
+    let answer = tokio::select! {
+        answer = timeout(hub.config.connect_timeout, read_connect(hub, stream, &mut buffer)) => {
+            answer.ok()??
+        }
+        _ = closing.wait_for(Option::is_some) => return None,
+    };
+    let (version, reason) = match answer {
+        Ok(request) => {
+            let version = request.version;
+            match admit(hub, request, address).await {
+                Ok(mut connection) => {
+                    connection.read = buffer;
+                    return Some(connection);
+                }
+                Err(reason) => (version, reason),
+            }
+        }
+        Err(refusal) => refusal,
+    };
+    // Whether the client hears it or not, it is not let in.
+    let _ = timeout(hub.config.connect_timeout, refuse(stream, version, reason)).await;
+    None
+}
+
+type Answer = Result<Request, (Version, ReasonCode)>;
+
+/// Reads the first packet. `None`: close without an answer.
+async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Answer> {
+    loop {
+        if buffer.first().is_some_and(|first| *first != CONNECT) {
+            return None;
+        }
+        match frame(buffer, hub.config.max_packet) {
+            Ok(Some(frame)) => {
+                let request = match decode_connect(&frame) {
+                    // Enhanced authentication is not offered.
+                    Ok(connect) if connect.authentication_method.is_some() => {
+                        Err((connect.version, ReasonCode::BadAuthenticationMethod))
+                    }
+                    Ok(connect) => Ok(Request::new(&hub.config, &connect)),
+                    Err(Refusal { version, error }) => {
+                        debug!(%error, "CONNECT refused");
+                        Err((version?, error.reason))
+                    }
+                };
+                let len = frame.len;
+                let _ = buffer.split_to(len);
+                return Some(request);
+            }
+            Ok(None) => {}
+            Err(Malformed { what, .. }) => {
+                debug!(what, "no CONNECT");
+                return None;
+            }
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn refuse(
+    stream: &mut TcpStream,
+    version: Version,
+    reason: ReasonCode,
+) -> std::io::Result<()> {
+    let mut out = BytesMut::new();
+    let properties = ConnAckProperties::default();
+    ConnAck {
+        session_present: false,
+        reason,
+        properties,
+    }
+    .encode(version, &mut out);
+    stream.write_all(&out).await?;
+    stream.shutdown().await
+}
+
+impl Request {
+    fn new(config: &Config, connect: &Connect<'_>) -> Self {
+        let assigned = connect.client_id.is_empty();
+        let id = if assigned {
+            assigned_id()
+        } else {
+            connect.client_id.into()
+        };
+        let keep_alive = match connect.version {
+            Version::V3 => connect.keep_alive,
+            Version::V5 => connect.keep_alive.min(config.keep_alive_max),
+        };
+        Self {
+            version: connect.version,
+            id,
+            assigned,
+            user: connect.user.map(str::to_owned),
+            password: connect.password.map(<[u8]>::to_vec),
+            clean: connect.clean_start,
+            terms: Terms {
+                version: connect.version,
+                keep_alive,
+                expiry: connect.session_expiry.min(config.session_expiry_max),
+                may_extend: connect.session_expiry > 0,
+                inflight: usize::from(connect.receive_maximum.min(config.max_inflight.max(1))),
+                max_packet: connect.maximum_packet_size as usize,
+            },
+            asked_keep_alive: connect.keep_alive,
+            asked_expiry: connect.session_expiry,
+            will: connect.will.as_ref().and_then(Will::new),
+        }
+    }
+
+    /// The CONNACK that lets the client in: what this server does otherwise than the default of
+    /// MQTT 5 or than the client asked.
+    fn connack(&self, hub: &Hub, session_present: bool) -> ConnAck<'_> {
+        let Self { terms, .. } = self;
+        let config = &hub.config;
+        ConnAck {
+            session_present,
+            reason: ReasonCode::Success,
+            properties: ConnAckProperties {
+                session_expiry: (terms.expiry != self.asked_expiry).then_some(terms.expiry),
+                receive_maximum: Some(config.max_pending.max(1)),
+                maximum_packet_size: u32::try_from(config.max_packet).ok(),
+                assigned_client_id: self.assigned.then_some(&*self.id),
+                topic_alias_maximum: Some(config.max_topic_alias),
+                shared_available: Some(false),
+                server_keep_alive: (terms.keep_alive != self.asked_keep_alive)
+                    .then_some(terms.keep_alive),
+                ..ConnAckProperties::default()
+            },
+        }
+    }
+}
+
+/// Checks the login and opens the session; the connection with its CONNACK still to be sent.
+async fn admit(
+    hub: &Arc<Hub>,
+    request: Request,
+    address: SocketAddr,
+) -> Result<Connection, ReasonCode> {
+    let roles = login(hub, &request).await?;
+    let opened = hub
+        .sessions
+        .open(&request.id, request.clean)
+        .map_err(|_| ReasonCode::QuotaExceeded)?;
+    if let Some(replaced) = &opened.replaced {
+        hub.bury(replaced);
+    }
+    hub.counters.taken_over.add(u64::from(opened.taken_over));
+    hub.counters.accepted.add(1);
+    let mut connack = BytesMut::new();
+    request
+        .connack(hub, opened.present)
+        .encode(request.version, &mut connack);
+    let client = Client {
+        id: request.id,
+        user: request.user.map(Into::into),
+        roles,
+        address,
+    };
+    debug!(id = %client.id, %address, "connected");
+    Ok(Connection::new(
+        hub.clone(),
+        client,
+        opened,
+        request.terms,
+        request.will,
+        connack,
+    ))
+}
+
+/// The roles of the client. Only credentials are worth a thread: without them there is nothing
+/// to hash.
+async fn login(hub: &Arc<Hub>, request: &Request) -> Result<Arc<[String]>, ReasonCode> {
+    let checked = if request.user.is_none() && request.password.is_none() {
+        hub.hooks.gate.login(&request.id, None, None)
+    } else {
+        let _permit = hub
+            .logins
+            .acquire()
+            .await
+            .map_err(|_| ReasonCode::ServerBusy)?;
+        let gate = hub.hooks.gate.clone();
+        let (id, user) = (request.id.clone(), request.user.clone());
+        let password = request.password.clone();
+        tokio::task::spawn_blocking(move || gate.login(&id, user.as_deref(), password.as_deref()))
+            .await
+            .map_err(|_| ReasonCode::UnspecifiedError)?
+    };
+    checked.map_err(|refused| {
+        debug!(id = %request.id, %refused, "login refused");
+        match refused {
+            Refused::BadUserOrPassword => ReasonCode::BadUserNameOrPassword,
+            Refused::NotAuthorized => ReasonCode::NotAuthorized,
+        }
+    })
+}
+
+/// An identifier for a client that sent none: unique in this process, and no other client's guess.
+fn assigned_id() -> Arc<str> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |t| t.as_nanos());
+    format!("auto-{nanos:x}-{}", COUNT.fetch_add(1, Relaxed)).into()
+}

@@ -1,0 +1,323 @@
+//! One client: a task with a socket, its part of a session, and what it owes.
+//!
+//! The task waits for one thing at a time to change (socket, session, durable position, progress
+//! of the router, time), does everything that can be done, and waits again. Reading stops, and
+//! with it the client, while it has too much pending, while it does not read what it is sent,
+//! while its retained messages are not sent, and while the router is behind.
+
+mod acks;
+mod handshake;
+mod inbound;
+mod outbound;
+mod subscribe;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use hashbrown::HashMap;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::debug;
+
+use self::acks::Acks;
+use crate::Client;
+use crate::buffers::SIZE;
+use crate::codec::{ReasonCode, Version, encode_disconnect};
+use crate::hub::Hub;
+use crate::session::Session;
+use crate::sessions::Opened;
+use crate::will::Will;
+
+/// Written bytes that the client has not read, above which it is not read either.
+const MAX_UNREAD: usize = 256 << 10;
+/// How long a connection that ends may take to send its last bytes.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Between looks at the clock where there is no keep-alive.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What was agreed with the client.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    version: Version,
+    /// Seconds, 0 for none.
+    keep_alive: u16,
+    /// Seconds that the session outlives the connection.
+    expiry: u32,
+    /// DISCONNECT may change that.
+    may_extend: bool,
+    /// QoS 1 and 2 messages that the client takes at a time.
+    inflight: usize,
+    /// Bytes of the largest packet that the client takes.
+    max_packet: usize,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client said so: no will.
+    Left,
+    /// The client is gone, or said that it wants its will published.
+    Lost,
+    /// Not told to a 3.1.1 client, and published with the will.
+    Reason(ReasonCode, &'static str),
+}
+
+/// A client after its CONNACK.
+struct Connection {
+    hub: Arc<Hub>,
+    client: Client,
+    session: Arc<Session>,
+    generation: u64,
+    wake: Arc<Notify>,
+    terms: Terms,
+    will: Option<Will>,
+    read: BytesMut,
+    /// Whether `read` may hold a whole packet that was not looked at.
+    unlooked: bool,
+    write: BytesMut,
+    acks: Acks,
+    durable: watch::Receiver<u64>,
+    aliases: HashMap<u16, Arc<str>>,
+    /// Retained messages of a SUBSCRIBE are not all sent.
+    retained_left: bool,
+    last_packet: Instant,
+}
+
+/// Serves one accepted socket until its end.
+pub(crate) async fn serve(hub: Arc<Hub>, mut stream: TcpStream, address: SocketAddr) {
+    // Boxed: what a handshake needs is not kept for the life of the connection.
+    match Box::pin(handshake::shake_hands(&hub, &mut stream, address)).await {
+        Some(mut connection) => {
+            let end = connection.serve(&stream).await;
+            connection.finish(&stream, end).await;
+        }
+        None => hub.counters.refused.add(1),
+    }
+}
+
+impl Connection {
+    fn new(
+        hub: Arc<Hub>,
+        client: Client,
+        opened: Opened,
+        terms: Terms,
+        will: Option<Will>,
+        connack: BytesMut,
+    ) -> Self {
+        let Opened {
+            session,
+            generation,
+            wake,
+            ..
+        } = opened;
+        let mut connection = Self {
+            durable: hub.hooks.intake.durable(),
+            hub,
+            client,
+            session,
+            generation,
+            wake,
+            terms,
+            will,
+            read: BytesMut::new(),
+            unlooked: true,
+            write: connack,
+            acks: Acks::default(),
+            aliases: HashMap::new(),
+            retained_left: false,
+            last_packet: Instant::now(),
+        };
+        connection.resume();
+        connection
+    }
+
+    async fn serve(&mut self, stream: &TcpStream) -> End {
+        let mut closing = self.hub.closing.subscribe();
+        let mut progress = self.hub.router.progress();
+        let timer = sleep_until(self.next_check());
+        tokio::pin!(timer);
+        loop {
+            if let Err(end) = self.work(stream).await {
+                return end;
+            }
+            let reading = self.may_read();
+            tokio::select! {
+                ready = stream.ready(self.interest(reading)), if reading || !self.write.is_empty() => {
+                    match ready {
+                        Ok(ready) if ready.is_readable() && reading => {
+                            if let Err(end) = self.receive(stream) {
+                                return end;
+                            }
+                        }
+                        Ok(_) => {}
+                        Err(_) => return End::Lost,
+                    }
+                }
+                () = self.wake.notified() => {}
+                changed = self.durable.changed(), if !self.acks.is_empty() => {
+                    if changed.is_err() {
+                        return End::Reason(ReasonCode::UnspecifiedError, "the log is closed");
+                    }
+                }
+                _ = progress.changed(), if self.hub.router.congested() => {}
+                () = &mut timer => {
+                    if !reading {
+                        self.last_packet = Instant::now();
+                    } else if self.silent() {
+                        self.hub.counters.keep_alive_timeouts.add(1);
+                        return End::Reason(ReasonCode::KeepAliveTimeout, "");
+                    }
+                    timer.as_mut().reset(self.next_check());
+                }
+                _ = closing.wait_for(Option::is_some) => break,
+            }
+        }
+        self.drain(stream).await;
+        End::Reason(ReasonCode::ServerShuttingDown, "")
+    }
+
+    /// Does everything that can be done without waiting for somebody else.
+    async fn work(&mut self, stream: &TcpStream) -> Result<(), End> {
+        loop {
+            if self.unlooked && self.may_read() {
+                self.look().await?;
+            }
+            let durable = *self.durable.borrow_and_update();
+            self.acks
+                .write(durable, self.terms.version, &mut self.write);
+            let more = self.fill()?;
+            self.flush(stream)?;
+            let unread = self.unlooked && self.may_read();
+            if !unread && !(more && self.write.is_empty()) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.hub.buffers.give_back(&mut self.read);
+        self.hub.buffers.give_back(&mut self.write);
+        Ok(())
+    }
+
+    fn interest(&self, reading: bool) -> Interest {
+        match (reading, self.write.is_empty()) {
+            (true, true) => Interest::READABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, _) => Interest::WRITABLE,
+        }
+    }
+
+    /// Whether the client may send more.
+    fn may_read(&self) -> bool {
+        let config = &self.hub.config;
+        self.acks.len() < usize::from(config.max_pending.max(1))
+            && self.acks.bytes() < config.max_pending_bytes.max(1)
+            && self.write.len() < MAX_UNREAD
+            && !self.retained_left
+            && !self.hub.router.congested()
+    }
+
+    /// Reads what there is, once.
+    fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
+        if self.read.is_empty() {
+            self.read = self.hub.buffers.lend();
+        } else {
+            self.read.reserve(SIZE);
+        }
+        match stream.try_read_buf(&mut self.read) {
+            Ok(0) => Err(End::Lost),
+            Ok(_) => {
+                self.unlooked = true;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(End::Lost),
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    fn flush(&mut self, stream: &TcpStream) -> Result<(), End> {
+        while !self.write.is_empty() {
+            match stream.try_write(&self.write) {
+                Ok(0) => return Err(End::Lost),
+                Ok(written) => self.write.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => return Err(End::Lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// 1.5 times the keep-alive.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(u64::from(self.terms.keep_alive) * 1_500)
+    }
+
+    fn silent(&self) -> bool {
+        self.terms.keep_alive > 0 && self.last_packet.elapsed() >= self.patience()
+    }
+
+    fn next_check(&self) -> Instant {
+        match self.terms.keep_alive {
+            0 => Instant::now() + NEVER,
+            _ => self.last_packet + self.patience(),
+        }
+    }
+
+    /// At shutdown: nothing is read any more, what is durable in time is acknowledged.
+    async fn drain(&mut self, stream: &TcpStream) {
+        let deadline = (*self.hub.closing.borrow()).unwrap_or_else(Instant::now);
+        // Late is as good as never: the process ends.
+        let _ = timeout_at(deadline, async {
+            loop {
+                let durable = *self.durable.borrow_and_update();
+                self.acks
+                    .write(durable, self.terms.version, &mut self.write);
+                if self.flush(stream).is_err() || (self.acks.is_empty() && self.write.is_empty()) {
+                    return;
+                }
+                tokio::select! {
+                    changed = self.durable.changed(), if !self.acks.is_empty() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                    }
+                    ready = stream.writable(), if !self.write.is_empty() => {
+                        if ready.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Gives the session back, publishes the will, tells the client.
+    async fn finish(mut self, stream: &TcpStream, end: End) {
+        debug!(id = %self.client.id, ?end, "disconnected");
+        if !self.session.leave(self.generation, self.terms.expiry) {
+            self.hub.bury(&self.session);
+        }
+        if let Some(will) = self.will.take_if(|_| end != End::Left) {
+            will.publish(&self.hub, self.session.number);
+        }
+        if let End::Reason(reason, text) = end {
+            if self.terms.version == Version::V5 {
+                encode_disconnect(reason, text, &mut self.write);
+            }
+            let _ = timeout(LAST_WORDS, async {
+                while self.flush(stream).is_ok() && !self.write.is_empty() {
+                    if stream.writable().await.is_err() {
+                        return;
+                    }
+                }
+            })
+            .await;
+        }
+    }
+}

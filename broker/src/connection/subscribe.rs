@@ -1,0 +1,186 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use std::sync::Arc;
+
+use super::{Connection, End};
+use crate::Message;
+use crate::codec::{
+    QoS, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_sub_ack, encode_unsub_ack,
+    shared,
+};
+use crate::publisher::draft;
+use crate::session::{Out, Terms};
+use crate::subscriptions::{Added, Subscriber, has_wildcard};
+
+/// A SUBSCRIBE with everything that outlives the read buffer.
+pub(super) struct Request {
+    pkid: u16,
+    filters: Vec<Wanted>,
+}
+
+struct Wanted {
+    filter: String,
+    terms: Terms,
+    retain_handling: RetainHandling,
+}
+
+impl Request {
+    pub(super) fn new(subscribe: &Subscribe<'_>) -> Self {
+        let wanted = |filter: &crate::codec::Filter<'_>| Wanted {
+            filter: filter.filter.to_owned(),
+            terms: Terms {
+                qos: filter.qos,
+                no_local: filter.no_local,
+                retain_as_published: filter.retain_as_published,
+                subscription_id: subscribe.subscription_id.unwrap_or(0),
+            },
+            retain_handling: filter.retain_handling,
+        };
+        Self {
+            pkid: subscribe.pkid,
+            filters: subscribe.filters.iter().map(wanted).collect(),
+        }
+    }
+}
+
+impl Connection {
+    /// Subscribes, answers once messages are sure to come, and queues the retained ones.
+    pub(super) async fn subscribe(&mut self, request: Request) -> Result<(), End> {
+        let mut codes = Vec::with_capacity(request.filters.len());
+        let mut retained = Vec::new();
+        for wanted in request.filters {
+            match self.add(&wanted).await? {
+                Ok(existed) => {
+                    codes.push(granted(wanted.terms.qos));
+                    if match wanted.retain_handling {
+                        RetainHandling::Send => true,
+                        RetainHandling::SendIfNew => !existed,
+                        RetainHandling::DoNotSend => false,
+                    } {
+                        retained.push(wanted);
+                    }
+                }
+                Err(code) => codes.push(code),
+            }
+        }
+        encode_sub_ack(request.pkid, &codes, self.terms.version, &mut self.write);
+        for wanted in retained {
+            self.send_retained(&wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds one subscription; whether it was there, or why it is refused.
+    async fn add(&mut self, wanted: &Wanted) -> Result<Result<bool, ReasonCode>, End> {
+        let filter = wanted.filter.as_str();
+        if shared(filter).is_some() {
+            return Ok(Err(ReasonCode::SharedSubscriptionsNotSupported));
+        }
+        let (existed, attached) = {
+            // Held over both, so that the end of the session finds the filter.
+            let mut subscriptions = self.hub.subscriptions.write();
+            let mut state = self.own()?;
+            if !state.filters.contains(filter)
+                && state.filters.len() >= self.hub.config.max_subscriptions
+            {
+                return Ok(Err(ReasonCode::QuotaExceeded));
+            }
+            state.filters.insert(filter.into());
+            drop(state);
+            let subscriber = Subscriber {
+                session: self.session.clone(),
+                terms: wanted.terms,
+            };
+            let Added { existed, feed } = subscriptions.add(filter, subscriber);
+            // Nothing that begins with `$` goes through the router.
+            let feed = feed.filter(|_| !filter.starts_with('$'));
+            (existed, feed.map(|feed| self.hub.router.attach(feed)))
+        };
+        if let Some(attached) = attached
+            && !matches!(attached.await, Ok(Ok(())))
+        {
+            self.remove(filter)?;
+            return Ok(Err(ReasonCode::QuotaExceeded));
+        }
+        Ok(Ok(existed))
+    }
+
+    fn remove(&self, filter: &str) -> Result<bool, End> {
+        let mut subscriptions = self.hub.subscriptions.write();
+        self.own()?.filters.remove(filter);
+        let removed = subscriptions.remove(filter, &self.session);
+        if let Some(feed) = removed.feed {
+            self.hub.router.detach(feed);
+        }
+        Ok(removed.existed)
+    }
+
+    /// Queues the retained messages of a filter, from the broker's store and the host's.
+    async fn send_retained(&mut self, wanted: &Wanted) -> Result<(), End> {
+        let terms = wanted.terms;
+        let mut found: Vec<Out> = Vec::new();
+        let keep = |message: crate::envelope::Envelope| Out {
+            qos: terms.qos.min(message.qos()),
+            retain: true,
+            subscription_id: terms.subscription_id,
+            message,
+        };
+        self.hub
+            .retained
+            .matching(&wanted.filter, |message| found.push(keep(message.clone())));
+        if has_wildcard(&wanted.filter) || self.hub.hooks.retained.owns(&wanted.filter) {
+            let source = Arc::clone(&self.hub.hooks.retained);
+            let filter = wanted.filter.clone();
+            // The host may have to look at and to format many.
+            let from_host = tokio::task::spawn_blocking(move || {
+                let mut messages = Vec::new();
+                source.matching(&filter, &mut |topic, payload| {
+                    messages.push(
+                        draft(&Message {
+                            topic,
+                            payload,
+                            retain: true,
+                        })
+                        .seal(0),
+                    );
+                });
+                messages
+            });
+            match from_host.await {
+                Ok(messages) => found.extend(messages.into_iter().map(keep)),
+                Err(error) => tracing::error!(%error, "retained messages of the host"),
+            }
+        }
+        if !found.is_empty() {
+            self.own()?.retained.extend(found);
+            self.retained_left = true;
+        }
+        Ok(())
+    }
+
+    /// Ends subscriptions and answers.
+    pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), End> {
+        let mut codes = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in &unsubscribe.filters {
+            codes.push(match self.remove(filter)? {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
+            });
+        }
+        encode_unsub_ack(
+            unsubscribe.pkid,
+            &codes,
+            self.terms.version,
+            &mut self.write,
+        );
+        Ok(())
+    }
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQos1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQos2,
+    }
+}

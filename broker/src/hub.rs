@@ -1,0 +1,163 @@
+//! What all connections share, and the way of a message through it: retained store, subscribers
+//! of exactly its topic, router.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::buffers::Buffers;
+use crate::codec::Publish;
+use crate::config::{Config, Hooks};
+use crate::envelope::{Draft, Envelope, Parts};
+use crate::retained::Retained;
+use crate::router::Router;
+use crate::session::{QueueLimit, Session};
+use crate::sessions::Sessions;
+use crate::stats::{Counters, Stats};
+use crate::subscriptions::{Subscriptions, first_level};
+
+/// Logins that may be checked at a time: hashing a password is slow on purpose.
+const LOGINS: usize = 4;
+
+/// State shared by all connections.
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    pub(crate) hooks: Hooks,
+    pub(crate) sessions: Sessions,
+    pub(crate) subscriptions: RwLock<Subscriptions>,
+    pub(crate) retained: Retained,
+    pub(crate) router: Router,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) logins: Semaphore,
+    pub(crate) buffers: Buffers,
+    /// Until when connections may drain, once the broker shuts down.
+    pub(crate) closing: watch::Sender<Option<Instant>>,
+    /// Told when a connection is closed.
+    pub(crate) gone: Notify,
+}
+
+impl Hub {
+    /// A hub over a running router.
+    pub(crate) fn new(
+        config: Config,
+        hooks: Hooks,
+        router: Router,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            sessions: Sessions::new(config.max_sessions),
+            subscriptions: RwLock::default(),
+            retained: Retained::new(config.max_retained),
+            router,
+            counters,
+            logins: Semaphore::new(LOGINS),
+            buffers: Buffers::default(),
+            closing: watch::Sender::new(None),
+            gone: Notify::new(),
+            config,
+            hooks,
+        }
+    }
+
+    /// How much may wait for one client.
+    pub(crate) fn queue_limit(&self) -> QueueLimit {
+        limit_of(&self.config)
+    }
+
+    /// Publishes messages in order. `parts` makes one of an element; it is not called where
+    /// nobody wants the message.
+    pub(crate) fn publish<'a, T>(
+        &self,
+        items: impl Iterator<Item = T>,
+        topic_and_retain: impl Fn(&T) -> (&'a str, bool),
+        draft: impl Fn(&T) -> Draft,
+    ) {
+        let subscriptions = self.subscriptions.read();
+        let mut router = None;
+        for item in items {
+            let (topic, retain) = topic_and_retain(&item);
+            let keep = retain && !self.hooks.retained.owns(topic);
+            let exact = subscriptions.exact(topic);
+            let wild =
+                !topic.starts_with('$') && subscriptions.wildcard_may_match(first_level(topic));
+            if !keep && exact.is_empty() && !wild {
+                continue;
+            }
+            let draft = draft(&item);
+            let message = if wild {
+                router
+                    .get_or_insert_with(|| self.router.publish())
+                    .push(draft)
+            } else {
+                draft.seal(0)
+            };
+            if keep && !self.retained.keep(&message) {
+                self.counters.dropped_retained_full.add(1);
+            }
+            for subscriber in exact {
+                subscriber.session.deliver(
+                    std::iter::once(&message),
+                    &subscriber.terms,
+                    self.queue_limit(),
+                    &self.counters,
+                );
+            }
+        }
+    }
+
+    /// Publishes what a client sent.
+    pub(crate) fn publish_from(&self, origin: u64, publishes: &[Publish<'_>]) {
+        self.publish(
+            publishes.iter(),
+            |publish| (publish.topic, publish.retain),
+            |publish| {
+                Draft::new(&Parts {
+                    topic: publish.topic,
+                    payload: publish.payload,
+                    qos: publish.qos,
+                    retain: publish.retain,
+                    properties: &publish.properties.forwarded(),
+                    expiry: publish.properties.message_expiry,
+                    origin,
+                })
+            },
+        );
+    }
+
+    /// Ends all subscriptions of a session that is over and forgets it.
+    pub(crate) fn bury(&self, session: &Arc<Session>) {
+        let filters = std::mem::take(&mut session.lock().filters);
+        if !filters.is_empty() {
+            let mut subscriptions = self.subscriptions.write();
+            for filter in &filters {
+                if let Some(feed) = subscriptions.remove(filter, session).feed {
+                    self.router.detach(feed);
+                }
+            }
+        }
+        self.sessions.remove(session);
+    }
+
+    /// Counters and gauges.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.sessions.len() as u64,
+            ..self.counters.snapshot()
+        }
+    }
+
+    /// All retained messages that the broker keeps itself.
+    pub(crate) fn retained_kept(&self) -> Vec<Envelope> {
+        self.retained.all()
+    }
+}
+
+/// How much may wait for one client.
+pub(crate) fn limit_of(config: &Config) -> QueueLimit {
+    QueueLimit {
+        messages: config.max_queue_messages,
+        bytes: config.max_queue_bytes,
+    }
+}

@@ -1,0 +1,83 @@
+//! rumqttd behind a closure: the type of its events has no public name.
+
+use std::time::{Duration, Instant};
+
+use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
+use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
+use rumqttd::{Notification, RouterConfig};
+
+/// The router did not take a link or a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the router does not answer or has no room")]
+pub(crate) struct LinkFailed;
+
+type Build = dyn Fn(&str) -> Result<(LinkTx, LinkRx, Notification), LinkError> + Send;
+
+/// Most feeds that the router serves at a time.
+const MAX_LINKS: usize = 8_192;
+/// The log of a filter: what a feed may lag behind. Each segment holds one message at least.
+const SEGMENT_BYTES: usize = 256 << 10;
+const SEGMENTS: usize = 8;
+/// Messages a feed gets at once.
+const READ_MESSAGES: u64 = 256;
+/// How long the router may take to answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running router.
+pub(super) struct Built {
+    build: Box<Build>,
+    links: u64,
+}
+
+/// Starts a router on a thread of its own. It has no way to be stopped: it waits, idle, when its
+/// links are gone.
+pub(super) fn spawn(number: u64) -> Built {
+    let config = RouterConfig {
+        max_connections: MAX_LINKS,
+        max_outgoing_packet_count: READ_MESSAGES,
+        max_segment_size: SEGMENT_BYTES,
+        max_segment_count: SEGMENTS,
+        ..RouterConfig::default()
+    };
+    let id = usize::try_from(number).unwrap_or_default();
+    let sender = rumqttd::Router::new(id, config).spawn();
+    let build = move |id: &str| LinkBuilder::new(id, sender.clone()).build();
+    Built {
+        build: Box::new(build),
+        links: 0,
+    }
+}
+
+impl Built {
+    /// A link under an identifier that no other one of this router ever had.
+    pub(super) fn link(&mut self) -> Result<(LinkTx, LinkRx), LinkFailed> {
+        self.links += 1;
+        let id = format!("link-{}", self.links);
+        let (tx, rx, _) = (self.build)(&id).map_err(|_| LinkFailed)?;
+        Ok((tx, rx))
+    }
+
+    /// A link that receives what matches `filter`, once the router serves it.
+    pub(super) fn subscribed(&mut self, filter: &str) -> Result<(LinkTx, LinkRx), LinkFailed> {
+        let (mut tx, mut rx) = self.link()?;
+        tx.subscribe(filter).map_err(|_| LinkFailed)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match rx.recv_deadline(deadline) {
+                Ok(Some(Notification::DeviceAck(_))) => return Ok((tx, rx)),
+                Ok(_) => {}
+                Err(_) => return Err(LinkFailed),
+            }
+        }
+    }
+}
+
+/// Tells the router that a link goes; without this its place in the router is never freed. The
+/// receiver ends by itself.
+pub(super) fn close(tx: &mut LinkTx) {
+    let reason_code = DisconnectReasonCode::NormalDisconnection;
+    tx.buffer()
+        .push_back(Packet::Disconnect(Disconnect { reason_code }, None));
+    // An empty message carries the event; the router ends the link before it comes to it.
+    let _ = tx.publish(super::lane::MARKER, Vec::new());
+}

@@ -1,0 +1,1 @@
+//! The router on its own, killed among others.

@@ -1,0 +1,50 @@
+//! The message that a client leaves behind.
+
+use crate::codec::{self, QoS};
+use crate::envelope::{Draft, Parts};
+use crate::hub::Hub;
+
+/// A will, copied from CONNECT. (Its delay comes with sessions that survive a restart; until then
+/// it is published at once.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    topic: String,
+    payload: Vec<u8>,
+    qos: QoS,
+    retain: bool,
+    properties: Vec<u8>,
+    expiry: Option<u32>,
+}
+
+impl Will {
+    /// Copies a will; `None` for a topic that clients may not publish to.
+    pub(crate) fn new(will: &codec::Will<'_>) -> Option<Self> {
+        (!will.topic.starts_with('$')).then(|| Self {
+            topic: will.topic.to_owned(),
+            payload: will.payload.to_vec(),
+            qos: will.qos,
+            retain: will.retain,
+            properties: will.properties.forwarded().into_owned(),
+            expiry: will.properties.message_expiry,
+        })
+    }
+
+    /// Publishes it for session `origin`.
+    pub(crate) fn publish(&self, hub: &Hub, origin: u64) {
+        hub.publish(
+            std::iter::once(self),
+            |will| (&will.topic, will.retain),
+            |will| {
+                Draft::new(&Parts {
+                    topic: &will.topic,
+                    payload: &will.payload,
+                    qos: will.qos,
+                    retain: will.retain,
+                    properties: &will.properties,
+                    expiry: will.expiry,
+                    origin,
+                })
+            },
+        );
+    }
+}

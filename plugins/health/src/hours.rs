@@ -1,0 +1,127 @@
+//! What is kept of one asset: its latest two hours and the counts before them.
+//!
+//! Windows of one hour may come in several batches, so the counts are never stepped in place:
+//! they are folded over the kept hours again whenever one changes. An evaluation therefore counts
+//! once an hour, however many windows it came in.
+
+use crate::hysteresis::{Counter, Threshold};
+use crate::index::{Index, index};
+use crate::tables::{LEVEL_COUNT, LEVELS, Measure, Means, Pollutant, TOPICS};
+
+/// Milliseconds.
+pub const HOUR: u64 = 3_600_000;
+
+/// One threshold for each of [`LEVELS`].
+pub type Thresholds = [Threshold; LEVEL_COUNT];
+
+/// One hour of one asset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hour {
+    /// End, milliseconds since 1970.
+    pub end_ms: u64,
+    /// What arrived with enough coverage.
+    pub means: Means,
+    /// What was last derived for this hour.
+    pub told: Option<Index>,
+}
+
+/// Counts of all levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// End of the last hour counted; 0: none.
+    pub end_ms: u64,
+    /// By level.
+    pub levels: [Counter; LEVEL_COUNT],
+}
+
+impl Counts {
+    fn step(mut self, hour: &Hour, thresholds: &Thresholds) -> Self {
+        let gap = self.end_ms != 0 && hour.end_ms != self.end_ms + HOUR;
+        for ((counter, level), threshold) in self.levels.iter_mut().zip(LEVELS).zip(thresholds) {
+            if gap {
+                *counter = counter.step(None, threshold);
+            }
+            *counter = counter.step(hour.measure(level.measure), threshold);
+        }
+        self.end_ms = hour.end_ms;
+        self
+    }
+}
+
+impl Hour {
+    fn new(end_ms: u64) -> Self {
+        Self { end_ms, means: [None; 5], told: None }
+    }
+
+    /// The value held against a level's limit; `None`: insufficient data.
+    pub fn measure(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Eaqi => index(&self.means).map(|i| f64::from(i.eaqi)),
+            Measure::Mean(pollutant) => self.means[pollutant as usize],
+        }
+    }
+}
+
+/// State of one asset.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Hours {
+    /// Counts before the kept hours.
+    pub base: Counts,
+    /// The hour before `newer`, not always the adjacent one.
+    pub older: Option<Hour>,
+    /// The latest hour.
+    pub newer: Option<Hour>,
+    /// By topic, the code of the alert that is raised; 0: none.
+    pub raised: [u32; TOPICS.len()],
+}
+
+impl Hours {
+    /// Whether a window that ends at `end_ms` opens a new hour, so that what is kept must be
+    /// settled before it is put in.
+    pub fn advances(&self, end_ms: u64) -> bool {
+        self.newer.is_some_and(|newer| end_ms > newer.end_ms)
+    }
+
+    /// Puts in one window's mean; `None`: too little coverage. Ignored where the hour is older
+    /// than the two that are kept.
+    pub fn put(
+        &mut self,
+        end_ms: u64,
+        pollutant: Pollutant,
+        mean: Option<f64>,
+        thresholds: &Thresholds,
+    ) {
+        if let Some(hour) = self.hour(end_ms, thresholds) {
+            hour.means[pollutant as usize] = mean;
+        }
+    }
+
+    fn hour(&mut self, end_ms: u64, thresholds: &Thresholds) -> Option<&mut Hour> {
+        let (older, newer) = (self.older.map(|h| h.end_ms), self.newer.map(|h| h.end_ms));
+        if newer == Some(end_ms) {
+            self.newer.as_mut()
+        } else if older == Some(end_ms) {
+            self.older.as_mut()
+        } else if newer.is_none_or(|newer| end_ms > newer) {
+            self.fold_older(thresholds);
+            self.older = self.newer;
+            Some(self.newer.insert(Hour::new(end_ms)))
+        } else if older.map_or(end_ms > self.base.end_ms, |older| end_ms > older) {
+            self.fold_older(thresholds);
+            Some(self.older.insert(Hour::new(end_ms)))
+        } else {
+            None
+        }
+    }
+
+    fn fold_older(&mut self, thresholds: &Thresholds) {
+        if let Some(older) = self.older.take() {
+            self.base = self.base.step(&older, thresholds);
+        }
+    }
+
+    /// Counts after the latest hour.
+    pub fn counts(&self, thresholds: &Thresholds) -> Counts {
+        [self.older, self.newer].iter().flatten().fold(self.base, |c, h| c.step(h, thresholds))
+    }
+}

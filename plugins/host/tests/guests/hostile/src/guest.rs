@@ -1,0 +1,173 @@
+//! The misbehaviours, by name.
+
+wit_bindgen::generate!({ path: "../../../../wit", world: "lab-rule" });
+
+use std::cell::RefCell;
+use std::hint::black_box;
+
+use exports::quartier::rule::rule::Guest;
+use quartier::rule::log::{Level, log};
+use quartier::rule::types::{
+    Alert, Asset, Batch, Command, Derived, Dictionary, Output, RuleError, Severity, TwinView,
+    Windows,
+};
+
+#[derive(Default)]
+struct State {
+    mode: String,
+    seen: u64,
+    metric: u32,
+    input: u32,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+struct Hostile;
+
+const POISON: f64 = -1.0;
+
+fn recurse(depth: u64) -> u64 {
+    let here = black_box([depth; 16]);
+    if depth == u64::MAX { 0 } else { recurse(depth + 1) + here[(depth % 16) as usize] }
+}
+
+fn empty() -> Output {
+    let derived = Derived { asset: vec![], metric: vec![], value: vec![], ts_ms: vec![] };
+    Output { derived, alerts: vec![], commands: vec![] }
+}
+
+fn push(d: &mut Derived, asset: u32, metric: u32, value: f64, ts_ms: u64) {
+    d.asset.push(asset);
+    d.metric.push(metric);
+    d.value.push(value);
+    d.ts_ms.push(ts_ms);
+}
+
+fn alert(asset: u32, cause: u32) -> Alert {
+    let severity = Severity::Info;
+    Alert { asset, topic: 0, severity, code: 1, raise: true, value: 4.0, text: None, cause }
+}
+
+/// `arg` 7 is within the manifest's range.
+fn command(asset: u32, command: u32, arg: f64) -> Command {
+    Command { asset, command, arg, expires_ms: 0, dedup_key: 0, cause: 0 }
+}
+
+fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(), RuleError> {
+    let d = &mut out.derived;
+    match state.mode.as_str() {
+        "loop" => loop {
+            black_box(0);
+        },
+        "memory" => {
+            let mut hoard: Vec<Vec<u8>> = Vec::new();
+            loop {
+                hoard.push(vec![1; 1 << 20]);
+                black_box(&hoard);
+            }
+        }
+        "recursion" => {
+            black_box(recurse(0));
+        }
+        "trap" => std::process::abort(),
+        "refuse" => return Err(RuleError::BadInput(0)),
+        "flood" => (0..1000).for_each(|i| push(d, asset, state.metric, f64::from(i), ts)),
+        "flood-host" => {
+            let text = "x".repeat(1 << 20);
+            let with_text = || Alert { text: Some(text.clone()), ..alert(asset, 0) };
+            out.alerts = (0..12).map(|_| with_text()).collect();
+        }
+        "undeclared-metric" => push(d, asset, state.input, 1.0, ts),
+        "nan" => push(d, asset, state.metric, f64::NAN, ts),
+        "unknown-asset" => push(d, 4_000_000, state.metric, 1.0, ts),
+        "bad-time" => push(d, asset, state.metric, 1.0, u64::MAX),
+        "columns" => d.value.push(1.0),
+        "bad-alerts" => {
+            let bad_value = Alert { value: f64::INFINITY, ..alert(asset, 0) };
+            let bad_text = Alert { text: Some("x".repeat(2000)), ..alert(asset, 0) };
+            let (bad_topic, bad_code) =
+                (Alert { topic: 9, ..alert(asset, 0) }, Alert { code: 9, ..alert(asset, 0) });
+            out.alerts =
+                vec![bad_value, bad_text, bad_topic, bad_code, alert(asset, 99), alert(asset, 0)];
+        }
+        "bad-commands" => {
+            out.commands = vec![
+                command(asset, 0, 7.0),
+                command(asset, 0, 11.5),
+                command(asset, 9, 7.0),
+                command(asset, 0, f64::NAN),
+            ];
+        }
+        "chatter" => (0..100_000).for_each(|i| log(Level::Error, &format!("line {i}"))),
+        _ => {}
+    }
+    Ok(())
+}
+
+impl Guest for Hostile {
+    fn init(dict: Dictionary, config: Vec<(String, String)>) -> Result<(), RuleError> {
+        let id = |name: &str| dict.metrics.iter().find(|e| e.urn == name).map(|e| e.id);
+        let (Some(input), Some(metric)) = (id("power"), id("seen")) else {
+            return Err(RuleError::BadConfig("dictionary".to_owned()));
+        };
+        let mode = config.into_iter().find(|(k, _)| k == "mode").map(|(_, v)| v);
+        let mode = mode.ok_or_else(|| RuleError::BadConfig("mode".to_owned()))?;
+        if mode == "init" {
+            return Err(RuleError::BadConfig("as asked".to_owned()));
+        }
+        STATE.set(State { mode, seen: 0, metric, input });
+        Ok(())
+    }
+
+    fn on_batch(b: Batch, _: Windows, _: TwinView) -> Result<Output, RuleError> {
+        STATE.with_borrow_mut(|state| {
+            let mut out = empty();
+            for i in 0..b.asset.len() {
+                state.seen += 1;
+                push(&mut out.derived, b.asset[i], state.metric, state.seen as f64, b.ts_ms[i]);
+                if b.value[i] == POISON {
+                    misbehave(state, &mut out, b.asset[i], b.ts_ms[i])?;
+                }
+            }
+            Ok(out)
+        })
+    }
+
+    fn on_assets(changed: Vec<Asset>) -> Result<(), RuleError> {
+        match changed.iter().any(|asset| asset.kind == "poison") {
+            true => std::process::abort(),
+            false => Ok(()),
+        }
+    }
+
+    fn on_tick(_: u64) -> Result<Output, RuleError> {
+        let seen = STATE.with_borrow(|state| state.seen);
+        let mut out = empty();
+        if seen > 0 {
+            out.alerts.push(Alert { value: seen as f64, ..alert(1, 0) });
+        }
+        Ok(out)
+    }
+
+    fn snapshot() -> Vec<u8> {
+        STATE.with_borrow(|state| match state.mode.as_str() {
+            "large-state" => vec![0; 5000],
+            _ => state.seen.to_le_bytes().to_vec(),
+        })
+    }
+
+    fn restore(bytes: Vec<u8>) -> Result<(), RuleError> {
+        STATE.with_borrow_mut(|state| match bytes.try_into() {
+            Ok(_) if state.mode == "restore" => std::process::abort(),
+            Ok(bytes) => {
+                state.seen = u64::from_le_bytes(bytes);
+                Ok(())
+            }
+            Err(_) => Err(RuleError::Internal("state".to_owned())),
+        })
+    }
+}
+
+export!(Hostile);

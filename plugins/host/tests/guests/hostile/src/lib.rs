@@ -1,0 +1,5 @@
+//! Test guest. It counts readings and derives the count for each; at a reading of -1 it does what
+//! its configuration key `mode` says, and then, where it still can, goes on.
+
+#[cfg(target_arch = "wasm32")]
+mod guest;
