@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use quartier_tests::{Influx1, Load, LoadOptions, Node, NodeConfig, Random, Sent, eventually, pause};
+use quartier_tests::{
+    Influx1, Load, LoadOptions, Node, NodeConfig, Random, Sent, eventually, pause,
+};
 
 /// Lives of the node, each ended by SIGKILL.
 const KILLS: u32 = 50;
@@ -12,13 +14,20 @@ const KILLS: u32 = 50;
 const JOURNAL: &str = "segment_bytes = 65536\nsnapshot_entries = 2000\n";
 
 fn config(influx: Option<String>) -> NodeConfig {
-    NodeConfig { journal: JOURNAL.to_owned(), influx, ..NodeConfig::of("johannstadt") }
+    NodeConfig {
+        journal: JOURNAL.to_owned(),
+        influx,
+        ..NodeConfig::of("johannstadt")
+    }
 }
 
 /// Value and rev of a device's counter; a device that never reached the node has none.
 fn counter(node: &Node, asset: &str) -> (u64, u64) {
     let (value, rev) = node.value(asset, "uptime").unwrap_or((-1.0, 0));
-    assert!(value.fract() == 0.0 && value >= -1.0, "{asset}: {value} was never sent");
+    assert!(
+        value.fract() == 0.0 && value >= -1.0,
+        "{asset}: {value} was never sent"
+    );
     ((value + 1.0) as u64, rev)
 }
 
@@ -34,7 +43,11 @@ fn assert_holds(node: &Node, acknowledged: &[Sent], life: u32) {
             sent.acknowledged - count,
             sent.acknowledged,
         );
-        assert_eq!(rev, count, "life {life}: {} took {count} values {rev} times", sent.asset);
+        assert_eq!(
+            rev, count,
+            "life {life}: {} took {count} values {rev} times",
+            sent.asset
+        );
     }
 }
 
@@ -43,14 +56,22 @@ fn assert_exactly(node: &Node, sent: &[Sent]) {
     let mut total = 0;
     for one in sent {
         let expected = (one.acknowledged, one.acknowledged);
-        assert_eq!(counter(node, &one.asset), expected, "{}: values, revs", one.asset);
+        assert_eq!(
+            counter(node, &one.asset),
+            expected,
+            "{}: values, revs",
+            one.asset
+        );
         total += one.acknowledged;
     }
     eventually("the counters add up", Duration::from_secs(10), || {
         let text = node.figures();
         let figure = |name: &str| {
-            let line = text.lines().find(|line| line.split(' ').next() == Some(name));
-            line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).unwrap_or(-1.0)
+            let line = text
+                .lines()
+                .find(|line| line.split(' ').next() == Some(name));
+            line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+                .unwrap_or(-1.0)
         };
         let again = figure("quartier_twin_duplicates") + figure("quartier_twin_out_of_order");
         let taken = figure("quartier_twin_readings") - again;
@@ -58,7 +79,9 @@ fn assert_exactly(node: &Node, sent: &[Sent]) {
         if taken == total as f64 && corrected == 0.0 {
             Ok(())
         } else {
-            Err(format!("taken {taken}, corrected {corrected}, sent {total}"))
+            Err(format!(
+                "taken {taken}, corrected {corrected}, sent {total}"
+            ))
         }
     });
 }
@@ -81,8 +104,14 @@ fn kill_9_fifty_times_under_load_loses_and_doubles_no_acknowledged_reading() {
     }
     let sent = load.finish(Duration::from_secs(60));
     let total: u64 = sent.iter().map(|one| one.acknowledged).sum();
-    eprintln!("{KILLS} kills in {:?}, {total} readings acknowledged", started.elapsed());
-    assert!(total > u64::from(KILLS) * 50, "too little load to mean anything: {total}");
+    eprintln!(
+        "{KILLS} kills in {:?}, {total} readings acknowledged",
+        started.elapsed()
+    );
+    assert!(
+        total > u64::from(KILLS) * 50,
+        "too little load to mean anything: {total}"
+    );
     assert_exactly(&node, &sent);
     let Some(influx) = influx else { return };
     node.delivered(Duration::from_secs(60));
@@ -93,7 +122,11 @@ fn kill_9_fifty_times_under_load_loses_and_doubles_no_acknowledged_reading() {
             (one.asset.clone(), n, (n * (n - 1) / 2) as f64)
         })
         .collect();
-    assert_eq!(influx.counts("device", "uptime"), expected, "device, count, sum");
+    assert_eq!(
+        influx.counts("device", "uptime"),
+        expected,
+        "device, count, sum"
+    );
 }
 
 #[test]
@@ -103,11 +136,21 @@ fn sigterm_under_load_keeps_everything_acknowledged_and_the_restart_is_ready() {
     for life in 1..=3 {
         let before = load.total();
         eventually("the load gets through", Duration::from_secs(30), || {
-            if load.total() > before + 500 { Ok(()) } else { Err(load.total().to_string()) }
+            if load.total() > before + 500 {
+                Ok(())
+            } else {
+                Err(load.total().to_string())
+            }
         });
         let started = Instant::now();
         let status = node.terminate();
-        assert_eq!(status.code(), Some(0), "after {:?}: {}", started.elapsed(), node.log());
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "after {:?}: {}",
+            started.elapsed(),
+            node.log()
+        );
         let acknowledged = load.acknowledged();
         node.restart();
         assert_holds(&node, &acknowledged, life);
@@ -119,13 +162,24 @@ fn sigterm_under_load_keeps_everything_acknowledged_and_the_restart_is_ready() {
 #[test]
 fn a_restart_after_sigterm_replays_nothing() {
     let mut node = Node::start(NodeConfig::of("johannstadt"));
-    let options = LoadOptions { most: 500, ..LoadOptions::new("johannstadt", 2) };
+    let options = LoadOptions {
+        most: 500,
+        ..LoadOptions::new("johannstadt", 2)
+    };
     let sent = Load::start(node.mqtt(), &options).finish(Duration::from_secs(60));
     node.settle();
     assert!(node.terminate().success());
     node.restart();
     assert_exactly(&node, &sent);
-    let line = node.log().lines().find(|l| l.contains("up to date")).unwrap_or_default().to_owned();
-    let replayed = line.split("replayed=").nth(1).and_then(|rest| rest.split(' ').next());
+    let line = node
+        .log()
+        .lines()
+        .find(|l| l.contains("up to date"))
+        .unwrap_or_default()
+        .to_owned();
+    let replayed = line
+        .split("replayed=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
     assert_eq!(replayed, Some("0"), "{line}");
 }

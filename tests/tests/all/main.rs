@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod faults;
@@ -11,5 +13,7 @@ mod faults;
 mod hostile;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod topics;
