@@ -118,10 +118,9 @@ fn changed(
     let Some(stream) = twin.streams().get(change.stream as usize) else { return };
     let Some(metric) = twin.metric_of(stream) else { return };
     let payload = stream_json(change, &metric.unit);
-    if if metric.personal { on_personal } else { on_twin } {
-        if let Some(topic) = stream_topic(twin, stream) {
-            batch.push(retained(topic, payload.clone()));
-        }
+    let wanted = if metric.personal { on_personal } else { on_twin };
+    if wanted && let Some(topic) = stream_topic(twin, stream) {
+        batch.push(retained(topic, payload.clone()));
     }
     if on_area && let Some(topic) = area_topic(twin, stream) {
         batch.push(Message { topic, payload, retain: false });

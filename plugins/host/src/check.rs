@@ -32,18 +32,34 @@ impl Allowed {
         for metric in manifest.metrics() {
             id(&dict.metrics, metric)?;
         }
-        let derived = manifest.emits.derived.iter().map(|name| id(&dict.metrics, name));
+        let derived = manifest
+            .emits
+            .derived
+            .iter()
+            .map(|name| id(&dict.metrics, name));
         let topic = |alert: &crate::manifest::AlertRule| {
             let codes = alert.codes.iter().map(|limit| limit.code).collect();
             Ok((id(&dict.topics, &alert.topic)?, codes))
         };
         let command = |command: &crate::manifest::CommandRule| {
-            Ok((id(&dict.commands, &command.name)?, (command.min, command.max)))
+            Ok((
+                id(&dict.commands, &command.name)?,
+                (command.min, command.max),
+            ))
         };
         Ok(Self {
             metrics: derived.collect::<Result<_, _>>()?,
-            topics: manifest.emits.alerts.iter().map(topic).collect::<Result<_, String>>()?,
-            commands: manifest.commands.iter().map(command).collect::<Result<_, String>>()?,
+            topics: manifest
+                .emits
+                .alerts
+                .iter()
+                .map(topic)
+                .collect::<Result<_, String>>()?,
+            commands: manifest
+                .commands
+                .iter()
+                .map(command)
+                .collect::<Result<_, String>>()?,
             rows: manifest.quotas.outputs_per_batch as usize,
         })
     }
@@ -62,7 +78,13 @@ pub(crate) struct Check<'a> {
 
 impl<'a> Check<'a> {
     pub(crate) fn new(allowed: &'a Allowed, known: &'a HashSet<u32>, rows: usize) -> Self {
-        Self { allowed, known, rows, output: Output::default(), dropped: BTreeMap::new() }
+        Self {
+            allowed,
+            known,
+            rows,
+            output: Output::default(),
+            dropped: BTreeMap::new(),
+        }
     }
 
     /// Takes one answer. Alerts come first, so that a flood of values does not crowd them out.
@@ -120,18 +142,31 @@ impl<'a> Check<'a> {
     }
 
     fn value(&self, asset: u32, metric: u32, value: f64, ts_ms: u64) -> Result<(), Reason> {
-        require(self.allowed.metrics.contains(&metric), Reason::UndeclaredMetric)?;
+        require(
+            self.allowed.metrics.contains(&metric),
+            Reason::UndeclaredMetric,
+        )?;
         require(value.is_finite(), Reason::NotFinite)?;
         require(ts_ms <= LAST_MS, Reason::TimeOutOfRange)?;
         self.common(asset)
     }
 
     fn alert(&self, alert: &raw::Alert, by_time: bool) -> Result<(), Reason> {
-        let codes = self.allowed.topics.get(&alert.topic).ok_or(Reason::UndeclaredTopic)?;
+        let codes = self
+            .allowed
+            .topics
+            .get(&alert.topic)
+            .ok_or(Reason::UndeclaredTopic)?;
         require(codes.contains(&alert.code), Reason::UndeclaredCode)?;
         require(alert.value.is_finite(), Reason::NotFinite)?;
-        require(alert.text.as_ref().is_none_or(|t| t.len() <= MAX_TEXT), Reason::TextTooLong)?;
-        require(by_time || (alert.cause as usize) < self.rows, Reason::CauseOutOfRange)?;
+        require(
+            alert.text.as_ref().is_none_or(|t| t.len() <= MAX_TEXT),
+            Reason::TextTooLong,
+        )?;
+        require(
+            by_time || (alert.cause as usize) < self.rows,
+            Reason::CauseOutOfRange,
+        )?;
         self.common(alert.asset)
     }
 
@@ -139,9 +174,15 @@ impl<'a> Check<'a> {
         let range = self.allowed.commands.get(&command.command);
         let (min, max) = *range.ok_or(Reason::UndeclaredCommand)?;
         require(command.arg.is_finite(), Reason::NotFinite)?;
-        require((min..=max).contains(&command.arg), Reason::ArgumentOutOfRange)?;
+        require(
+            (min..=max).contains(&command.arg),
+            Reason::ArgumentOutOfRange,
+        )?;
         require(command.expires_ms <= LAST_MS, Reason::TimeOutOfRange)?;
-        require(by_time || (command.cause as usize) < self.rows, Reason::CauseOutOfRange)?;
+        require(
+            by_time || (command.cause as usize) < self.rows,
+            Reason::CauseOutOfRange,
+        )?;
         self.common(command.asset)
     }
 

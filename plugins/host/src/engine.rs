@@ -64,7 +64,13 @@ impl Host {
         let mut linker = Linker::new(&engine);
         link(&mut linker).map_err(failed)?;
         let clock = Clock::start(&engine)?;
-        Ok(Self { inner: Arc::new(Inner { engine, linker, _clock: clock }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                _clock: clock,
+            }),
+        })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -116,12 +122,19 @@ impl Clock {
         let engine = engine.weak();
         let tick = move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let Some(engine) = engine.upgrade() else { return };
+                let Some(engine) = engine.upgrade() else {
+                    return;
+                };
                 engine.increment_epoch();
             }
         };
-        let thread = std::thread::Builder::new().name("plugin-clock".to_owned()).spawn(tick)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("plugin-clock".to_owned())
+            .spawn(tick)?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -47,7 +47,9 @@ impl types::Host for Inside {}
 
 impl log::Host for Inside {
     fn log(&mut self, level: log::Level, msg: String) {
-        let Some(left) = self.log_lines.checked_sub(1) else { return };
+        let Some(left) = self.log_lines.checked_sub(1) else {
+            return;
+        };
         self.log_lines = left;
         let message: String = msg.chars().take(LOG_CHARS).collect();
         tracing::debug!(plugin = %self.plugin, level = ?level, %message, "plugin says");
@@ -90,8 +92,14 @@ impl Instance {
         // What one call may make the host allocate when it reads the answer.
         store.set_hostcall_fuel(memory_bytes);
         arm(&mut store, plugin, LIFECYCLE_FUEL);
-        let rule = pre.instantiate(&mut store).map_err(|e| failure("start", plugin, &e))?;
-        Ok(Self { store, rule, plugin: plugin.clone() })
+        let rule = pre
+            .instantiate(&mut store)
+            .map_err(|e| failure("start", plugin, &e))?;
+        Ok(Self {
+            store,
+            rule,
+            plugin: plugin.clone(),
+        })
     }
 
     fn call<T>(
@@ -136,7 +144,9 @@ impl Instance {
             commands: &commands,
         };
         let config: Vec<(&str, &str)> = config.iter().map(|(k, v)| (&**k, &**v)).collect();
-        self.ask("init", LIFECYCLE_FUEL, |rule, store| rule.call_init(store, dict, &config))?;
+        self.ask("init", LIFECYCLE_FUEL, |rule, store| {
+            rule.call_init(store, dict, &config)
+        })?;
         Ok(())
     }
 
@@ -147,9 +157,7 @@ impl Instance {
             .collect();
         let relations: Vec<Vec<types::Relation<'_>>> = changed
             .iter()
-            .map(|asset| {
-                asset.relations.iter().map(relation).collect()
-            })
+            .map(|asset| asset.relations.iter().map(relation).collect())
             .collect();
         let rows: Vec<types::Asset<'_>> = changed
             .iter()
@@ -164,7 +172,9 @@ impl Instance {
             })
             .collect();
         let fuel = self.fuel(rows.len());
-        self.ask("on-assets", fuel, |rule, store| rule.call_on_assets(store, &rows))
+        self.ask("on-assets", fuel, |rule, store| {
+            rule.call_on_assets(store, &rows)
+        })
     }
 
     pub(crate) fn on_batch(&mut self, batch: &Batch) -> Answered<types::Output> {
@@ -189,19 +199,27 @@ impl Instance {
             last: &w.last,
             coverage: &w.coverage,
         };
-        let twin = types::TwinView { props: &[], values: &[] };
+        let twin = types::TwinView {
+            props: &[],
+            values: &[],
+        };
         let fuel = self.fuel(batch.rows());
-        self.ask("on-batch", fuel, |rule, store| rule.call_on_batch(store, readings, windows, twin))
+        self.ask("on-batch", fuel, |rule, store| {
+            rule.call_on_batch(store, readings, windows, twin)
+        })
     }
 
     pub(crate) fn on_tick(&mut self, now_ms: u64) -> Answered<types::Output> {
         let fuel = self.fuel(0);
-        self.ask("on-tick", fuel, |rule, store| rule.call_on_tick(store, now_ms))
+        self.ask("on-tick", fuel, |rule, store| {
+            rule.call_on_tick(store, now_ms)
+        })
     }
 
     pub(crate) fn snapshot(&mut self) -> Result<Vec<u8>, Failure> {
-        let (state, _) =
-            self.call("snapshot", LIFECYCLE_FUEL, |rule, store| rule.call_snapshot(store))?;
+        let (state, _) = self.call("snapshot", LIFECYCLE_FUEL, |rule, store| {
+            rule.call_snapshot(store)
+        })?;
         let quota = self.plugin.manifest().quotas.state_bytes;
         match state.len() as u64 <= quota {
             true => Ok(state),
@@ -210,22 +228,35 @@ impl Instance {
     }
 
     pub(crate) fn restore(&mut self, state: &[u8]) -> Result<(), Failure> {
-        self.ask("restore", LIFECYCLE_FUEL, |rule, store| rule.call_restore(store, state))?;
+        self.ask("restore", LIFECYCLE_FUEL, |rule, store| {
+            rule.call_restore(store, state)
+        })?;
         Ok(())
     }
 
     fn fuel(&self, rows: usize) -> u64 {
         let quotas = &self.plugin.manifest().quotas;
-        quotas.fuel_per_batch.saturating_add(quotas.fuel_per_reading.saturating_mul(rows as u64))
+        quotas
+            .fuel_per_batch
+            .saturating_add(quotas.fuel_per_reading.saturating_mul(rows as u64))
     }
 }
 
 fn relation(relation: &Relation) -> types::Relation<'_> {
-    types::Relation { kind: &relation.kind, target: relation.target }
+    types::Relation {
+        kind: &relation.kind,
+        target: relation.target,
+    }
 }
 
 fn entries(list: &[Entry]) -> Vec<types::Entry<'_>> {
-    list.iter().map(|e| types::Entry { id: e.id, urn: &e.urn, unit: &e.unit }).collect()
+    list.iter()
+        .map(|e| types::Entry {
+            id: e.id,
+            urn: &e.urn,
+            unit: &e.unit,
+        })
+        .collect()
 }
 
 /// Gives the next call its fuel, its deadline and its lines of log.
@@ -233,7 +264,12 @@ fn arm(store: &mut Store<Inside>, plugin: &Plugin, fuel: u64) {
     // Fails only where the engine counts no fuel; this one does.
     let _ = store.set_fuel(fuel);
     // One more: the current tick has partly passed.
-    let ticks = plugin.manifest().quotas.deadline_ms.div_ceil(TICK.as_millis() as u64) + 1;
+    let ticks = plugin
+        .manifest()
+        .quotas
+        .deadline_ms
+        .div_ceil(TICK.as_millis() as u64)
+        + 1;
     store.set_epoch_deadline(ticks);
     store.data_mut().log_lines = LOG_LINES;
 }

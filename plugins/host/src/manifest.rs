@@ -199,7 +199,10 @@ impl Manifest {
         let manifest: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let line = 1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count();
-            ManifestError::Syntax { line, message: error.message().to_owned() }
+            ManifestError::Syntax {
+                line,
+                message: error.message().to_owned(),
+            }
         })?;
         manifest.check()?;
         Ok(manifest)
@@ -207,44 +210,77 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         level("id", &self.id)?;
-        ensure(self.wit == WIT, "wit", || format!("{:?}; this host speaks {WIT}", self.wit))?;
-        for window in &self.reads.windows {
-            ensure([600, 900, 3600, 28_800, 86_400].contains(&window.span_s), "reads.windows", || {
-                format!("span_s {} is none of 600, 900, 3600, 28800, 86400", window.span_s)
-            })?;
-        }
-        ensure((1..=65_536).contains(&self.reads.batch), "reads.batch", || {
-            "not from 1 to 65536".to_owned()
+        ensure(self.wit == WIT, "wit", || {
+            format!("{:?}; this host speaks {WIT}", self.wit)
         })?;
+        for window in &self.reads.windows {
+            ensure(
+                [600, 900, 3600, 28_800, 86_400].contains(&window.span_s),
+                "reads.windows",
+                || {
+                    format!(
+                        "span_s {} is none of 600, 900, 3600, 28800, 86400",
+                        window.span_s
+                    )
+                },
+            )?;
+        }
+        ensure(
+            (1..=65_536).contains(&self.reads.batch),
+            "reads.batch",
+            || "not from 1 to 65536".to_owned(),
+        )?;
         self.check_emits()?;
-        unique("commands.name", self.commands.iter().map(|command| command.name.as_str()))?;
+        unique(
+            "commands.name",
+            self.commands.iter().map(|command| command.name.as_str()),
+        )?;
         for command in &self.commands {
             ensure(command.min <= command.max, "commands.min", || {
-                format!("{}: {} is not below max {}", command.name, command.min, command.max)
+                format!(
+                    "{}: {} is not below max {}",
+                    command.name, command.min, command.max
+                )
             })?;
         }
         let quotas = &self.quotas;
-        ensure((1..=MAX_MEMORY).contains(&quotas.memory_bytes), "quotas.memory_bytes", || {
-            format!("not from 1 to {MAX_MEMORY}")
-        })?;
-        ensure(quotas.state_bytes <= quotas.memory_bytes, "quotas.state_bytes", || {
-            "more than memory_bytes".to_owned()
-        })?;
-        ensure((1..=60_000).contains(&quotas.deadline_ms), "quotas.deadline_ms", || {
-            "not from 1 to 60000".to_owned()
-        })
+        ensure(
+            (1..=MAX_MEMORY).contains(&quotas.memory_bytes),
+            "quotas.memory_bytes",
+            || format!("not from 1 to {MAX_MEMORY}"),
+        )?;
+        ensure(
+            quotas.state_bytes <= quotas.memory_bytes,
+            "quotas.state_bytes",
+            || "more than memory_bytes".to_owned(),
+        )?;
+        ensure(
+            (1..=60_000).contains(&quotas.deadline_ms),
+            "quotas.deadline_ms",
+            || "not from 1 to 60000".to_owned(),
+        )
     }
 
     fn check_emits(&self) -> Result<(), ManifestError> {
-        unique("emits.derived", self.emits.derived.iter().map(String::as_str))?;
-        unique("emits.alerts.topic", self.emits.alerts.iter().map(|alert| alert.topic.as_str()))?;
+        unique(
+            "emits.derived",
+            self.emits.derived.iter().map(String::as_str),
+        )?;
+        unique(
+            "emits.alerts.topic",
+            self.emits.alerts.iter().map(|alert| alert.topic.as_str()),
+        )?;
         for alert in &self.emits.alerts {
             level("emits.alerts.topic", &alert.topic)?;
             for limit in &alert.codes {
                 ensure(limit.limit.is_finite(), "emits.alerts.codes.limit", || {
                     format!("{}, code {}: not finite", alert.topic, limit.code)
                 })?;
-                let same = alert.codes.iter().filter(|other| other.code == limit.code).count();
+                let same = alert
+                    .codes
+                    .iter()
+                    .filter(|other| other.code == limit.code)
+                    .count();
                 ensure(same == 1, "emits.alerts.codes.code", || {
                     format!("{}: {} stands there twice", alert.topic, limit.code)
                 })?;
@@ -258,7 +294,12 @@ impl Manifest {
         let reads = &self.reads;
         let windows = reads.windows.iter().map(|window| &window.metric);
         let mut names: Vec<&str> = Vec::new();
-        for name in reads.metrics.iter().chain(windows).chain(&self.emits.derived) {
+        for name in reads
+            .metrics
+            .iter()
+            .chain(windows)
+            .chain(&self.emits.derived)
+        {
             if !names.contains(&name.as_str()) {
                 names.push(name);
             }
@@ -271,12 +312,20 @@ impl Manifest {
     /// order of the manifest.
     pub fn dictionary(&self, mut metric: impl FnMut(&str) -> (u32, String)) -> Dictionary {
         let number = |names: Vec<&String>| {
-            let entry = |(id, urn): (u32, &String)| Entry { id, urn: urn.clone(), unit: String::new() };
+            let entry = |(id, urn): (u32, &String)| Entry {
+                id,
+                urn: urn.clone(),
+                unit: String::new(),
+            };
             (0..).zip(names).map(entry).collect()
         };
         let named = |urn: &str| {
             let (id, unit) = metric(urn);
-            Entry { id, urn: urn.to_owned(), unit }
+            Entry {
+                id,
+                urn: urn.to_owned(),
+                unit,
+            }
         };
         Dictionary {
             metrics: self.metrics().into_iter().map(named).collect(),
@@ -288,7 +337,11 @@ impl Manifest {
 
     /// The limit of a code of a topic.
     pub fn limit(&self, topic: &str, code: u32) -> Option<&Limit> {
-        let alert = self.emits.alerts.iter().find(|alert| alert.topic == topic)?;
+        let alert = self
+            .emits
+            .alerts
+            .iter()
+            .find(|alert| alert.topic == topic)?;
         alert.codes.iter().find(|limit| limit.code == code)
     }
 
@@ -309,21 +362,23 @@ impl Manifest {
         }
         for alert in &self.emits.alerts {
             for limit in &alert.codes {
-                config.insert(format!("limit.{}.{}", alert.topic, limit.code), limit.limit.to_string());
+                config.insert(
+                    format!("limit.{}.{}", alert.topic, limit.code),
+                    limit.limit.to_string(),
+                );
             }
         }
         Ok(config.into_iter().collect())
     }
 }
 
-fn ensure(
-    holds: bool,
-    key: &str,
-    message: impl FnOnce() -> String,
-) -> Result<(), ManifestError> {
+fn ensure(holds: bool, key: &str, message: impl FnOnce() -> String) -> Result<(), ManifestError> {
     match holds {
         true => Ok(()),
-        false => Err(ManifestError::Value { key: key.to_owned(), message: message() }),
+        false => Err(ManifestError::Value {
+            key: key.to_owned(),
+            message: message(),
+        }),
     }
 }
 
@@ -337,7 +392,9 @@ fn level(key: &str, name: &str) -> Result<(), ManifestError> {
 fn unique<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Result<(), ManifestError> {
     let mut seen = std::collections::BTreeSet::new();
     for name in names {
-        ensure(seen.insert(name), key, || format!("{name:?} stands there twice"))?;
+        ensure(seen.insert(name), key, || {
+            format!("{name:?} stands there twice")
+        })?;
     }
     Ok(())
 }

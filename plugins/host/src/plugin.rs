@@ -76,8 +76,13 @@ struct Inner {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Inner { manifest, digest, .. } = &*self.inner;
-        f.debug_struct("Plugin").field("id", &manifest.id).field("digest", digest).finish()
+        let Inner {
+            manifest, digest, ..
+        } = &*self.inner;
+        f.debug_struct("Plugin")
+            .field("id", &manifest.id)
+            .field("digest", digest)
+            .finish()
     }
 }
 
@@ -115,9 +120,18 @@ impl Host {
         };
         let component = Component::from_binary(self.engine(), &bytes).map_err(unusable)?;
         self.check_imports(&component, &manifest, &path)?;
-        let pre = self.linker().instantiate_pre(&component).map_err(unusable)?;
+        let pre = self
+            .linker()
+            .instantiate_pre(&component)
+            .map_err(unusable)?;
         let pre = LabRulePre::new(pre).map_err(unusable)?;
-        Ok(Plugin { inner: Arc::new(Inner { manifest, digest: hex_sha256(&bytes), pre }) })
+        Ok(Plugin {
+            inner: Arc::new(Inner {
+                manifest,
+                digest: hex_sha256(&bytes),
+                pre,
+            }),
+        })
     }
 
     fn check_imports(
@@ -128,7 +142,10 @@ impl Host {
     ) -> Result<(), LoadError> {
         for (import, item) in component.component_type().imports(self.engine()) {
             if !WORLD.contains(&import) {
-                return Err(LoadError::Import { path: path.to_owned(), import: import.to_owned() });
+                return Err(LoadError::Import {
+                    path: path.to_owned(),
+                    import: import.to_owned(),
+                });
             }
             let functions = match &item.ty {
                 ComponentItem::ComponentInstance(instance) => instance
@@ -137,7 +154,9 @@ impl Host {
                 _ => true,
             };
             if import == TWIN && functions && manifest.reads.properties.is_empty() {
-                return Err(LoadError::Undeclared { path: path.to_owned() });
+                return Err(LoadError::Undeclared {
+                    path: path.to_owned(),
+                });
             }
         }
         Ok(())
@@ -145,13 +164,18 @@ impl Host {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })
+    std::fs::read(path).map_err(|error| LoadError::Read {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }

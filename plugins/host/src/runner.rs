@@ -88,7 +88,9 @@ pub struct Runner {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("plugin", &self.plugin).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("plugin", &self.plugin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,7 +123,9 @@ impl Runner {
             known: HashSet::new(),
             stats: Stats::default(),
         };
-        runner.recover().map_err(|failure| runner.failed(&failure))?;
+        runner
+            .recover()
+            .map_err(|failure| runner.failed(&failure))?;
         Ok(runner)
     }
 
@@ -131,8 +135,9 @@ impl Runner {
     /// The bytes are not a snapshot, or the plugin does not take its state back; then the runner
     /// stays as it was.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), RunnerError> {
-        let saved = Saved::decode(snapshot)
-            .ok_or_else(|| RunnerError::Snapshot { plugin: self.plugin.manifest().id.clone() })?;
+        let saved = Saved::decode(snapshot).ok_or_else(|| RunnerError::Snapshot {
+            plugin: self.plugin.manifest().id.clone(),
+        })?;
         let saved = std::mem::replace(&mut self.saved, saved);
         let since = std::mem::take(&mut self.since);
         if !self.quarantined()
@@ -213,15 +218,27 @@ impl Runner {
 
     fn failed(&self, failure: &Failure) -> RunnerError {
         let plugin = self.plugin.manifest().id.clone();
-        RunnerError::Failed { plugin, failure: failure.to_string() }
+        RunnerError::Failed {
+            plugin,
+            failure: failure.to_string(),
+        }
     }
 
     fn with_owed<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
         if self.saved.owed.is_empty() {
             return Cow::Borrowed(batch);
         }
-        let changed = self.saved.owed.iter().chain(&batch.changed).cloned().collect();
-        Cow::Owned(Batch { changed, ..batch.clone() })
+        let changed = self
+            .saved
+            .owed
+            .iter()
+            .chain(&batch.changed)
+            .cloned()
+            .collect();
+        Cow::Owned(Batch {
+            changed,
+            ..batch.clone()
+        })
     }
 
     fn learn(&mut self, changed: &[Asset]) {
@@ -256,9 +273,18 @@ impl Runner {
             return Err(Failure::Refused("start", "no instance".to_owned()));
         };
         let mut check = Check::new(&self.allowed, &self.known, batch.rows());
-        let fuel = feed(instance, batch, |answer, by_time| check.take(answer, by_time))?;
-        let Check { output, dropped, .. } = check;
-        Ok(Answer { output, dropped: dropped.into_iter().collect(), fuel, failure: None })
+        let fuel = feed(instance, batch, |answer, by_time| {
+            check.take(answer, by_time)
+        })?;
+        let Check {
+            output, dropped, ..
+        } = check;
+        Ok(Answer {
+            output,
+            dropped: dropped.into_iter().collect(),
+            fuel,
+            failure: None,
+        })
     }
 
     /// Saves the plugin's state and forgets the batches before it.
@@ -273,7 +299,11 @@ impl Runner {
     }
 
     fn live(&mut self) -> Result<(), Failure> {
-        if self.instance.is_none() { self.recover() } else { Ok(()) }
+        if self.instance.is_none() {
+            self.recover()
+        } else {
+            Ok(())
+        }
     }
 
     /// A new instance in the state after the last batch answered.
@@ -303,7 +333,9 @@ fn feed(
 ) -> Result<u64, Failure> {
     let mut fuel = 0;
     if !batch.changed.is_empty() {
-        fuel += instance.on_assets(&batch.changed.iter().collect::<Vec<_>>())?.1;
+        fuel += instance
+            .on_assets(&batch.changed.iter().collect::<Vec<_>>())?
+            .1;
     }
     if batch.rows() > 0 {
         let (answer, used) = instance.on_batch(batch)?;
@@ -319,5 +351,8 @@ fn feed(
 }
 
 fn refused(failure: String) -> Answer {
-    Answer { failure: Some(failure), ..Answer::default() }
+    Answer {
+        failure: Some(failure),
+        ..Answer::default()
+    }
 }

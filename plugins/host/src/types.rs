@@ -111,7 +111,12 @@ impl Batch {
     /// Whether all columns of a table have the same length.
     pub(crate) fn is_rectangular(&self) -> bool {
         let (n, w) = (self.asset.len(), &self.windows);
-        let readings = [self.metric.len(), self.value.len(), self.ts_ms.len(), self.quality.len()];
+        let readings = [
+            self.metric.len(),
+            self.value.len(),
+            self.ts_ms.len(),
+            self.quality.len(),
+        ];
         let windows = [
             w.metric.len(),
             w.span_s.len(),
@@ -213,9 +218,7 @@ impl Output {
 }
 
 /// Why a row of an output was dropped.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The manifest does not name the metric among `emits.derived`.

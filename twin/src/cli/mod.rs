@@ -68,7 +68,7 @@ enum ConfigCommand {
     },
 }
 
-/// Why a command did not do what it was asked.
+/// Why a command did not do what it was asked. The messages name their causes themselves.
 #[derive(Debug)]
 enum Failure {
     /// Wrong usage or configuration: exit code 2.
@@ -108,11 +108,11 @@ pub fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Fault(error)) => {
-            eprintln!("quartier: {error:#}");
+            eprintln!("quartier: {error}");
             ExitCode::from(1)
         }
         Err(Failure::Usage(error)) => {
-            eprintln!("quartier: {error:#}");
+            eprintln!("quartier: {error}");
             ExitCode::from(2)
         }
     }

@@ -1,8 +1,8 @@
 //! `quartier serve`: a node until SIGTERM or SIGINT.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,17 +34,20 @@ pub(super) fn run(path: &Path) -> Outcome {
 /// Logs to stderr; `RUST_LOG` goes before `level`. rumqttd logs its hot path at info, which
 /// doubles its cost, so it is silent unless asked for.
 pub(super) fn start_logging(level: &str) {
-    let default = || EnvFilter::new(format!("{level},rumqttd=off"));
+    let default = || EnvFilter::new(format!("{level},rumqttd=off,fjall=warn,lsm_tree=warn"));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// The recorder of all figures; must be there before the first part is made.
 pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
-    let installed = PrometheusBuilder::new().install_recorder();
-    installed.context("the metrics recorder cannot be installed").map_err(Failure::fault)
+    PrometheusBuilder::new().install_recorder().map_err(Failure::fault)
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new().context("no threads for the runtime").map_err(Failure::fault)
+    Runtime::new().map_err(Failure::fault)
 }

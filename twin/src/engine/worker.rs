@@ -31,7 +31,7 @@ const STATE_WAIT: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(200);
 
 enum Job {
-    Batch(PluginBatch),
+    Batch(Box<PluginBatch>),
     Snapshot(SyncSender<Option<PluginState>>),
 }
 
@@ -125,7 +125,7 @@ impl Workers {
             return;
         };
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        if jobs.send(Job::Batch(batch)).is_err() {
+        if jobs.send(Job::Batch(Box::new(batch))).is_err() {
             self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
             tracing::error!(quarter = key.0, plugin = key.1, "the plugin's thread is gone");
         }
@@ -140,8 +140,8 @@ impl Workers {
     pub fn ask_for_states(&self) -> States {
         let ask = |worker: &Worker| {
             let (answer, state) = sync_channel(1);
-            let sent = worker.jobs.as_ref().map(|jobs| jobs.send(Job::Snapshot(answer)));
-            matches!(sent, Some(Ok(()))).then_some(state)
+            let jobs = worker.jobs.as_ref();
+            jobs.is_some_and(|jobs| jobs.send(Job::Snapshot(answer)).is_ok()).then_some(state)
         };
         States(self.workers.values().map(ask).collect())
     }

@@ -312,7 +312,7 @@ fn open_journal(
         },
         ..journal::Options::default()
     };
-    Ok(Arc::new(SegmentJournal::open(&data.journal(), options)?))
+    Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))
 }
 
 fn broker_config(config: &Config) -> quartier_broker::Config {

@@ -24,8 +24,10 @@ fn main() -> ExitCode {
 
 fn componentize(core: &Path, component: &Path) -> Result<(), Box<dyn Error>> {
     let module = std::fs::read(core)?;
-    let bytes =
-        wit_component::ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    let bytes = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&module)?
+        .encode()?;
     let partial = component.with_extension("partial");
     std::fs::write(&partial, bytes)?;
     std::fs::rename(&partial, component)?;
