@@ -1,1 +1,69 @@
-//! Harness.
+//! One harness for all tests at the boundary: the real program as a process on ports of its own,
+//! clients that know what was acknowledged, and the real servers it writes to.
+//!
+//! Everything that is started here ends with its owner; nothing waits longer than a deadline.
+//! A helper that cannot do its work panics with what it knows: in a test that is the report.
+
+mod databases;
+mod http;
+mod load;
+mod mosquitto;
+mod mqtt;
+mod node;
+mod process;
+mod random;
+mod wait;
+
+use std::path::{Path, PathBuf};
+
+pub use databases::{Influx1, Victoria};
+pub use http::{Answer, get, get_json, post};
+pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
+pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
+pub use mqtt::{Client, ConnectOptions, Packet, Version, publish_packet};
+pub use node::{Node, NodeConfig, quartier};
+pub use process::{Finished, Process, cpu_seconds, resident_bytes, run};
+pub use random::Random;
+pub use wait::{eventually, eventually_some, pause};
+
+/// Folder of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}
+
+/// A folder of the recorded data beside the workspace; `None`, said on stderr, without it.
+pub fn data(folder: &str) -> Option<PathBuf> {
+    let path = workspace().join("../shared/data").join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: there is no {}", path.display());
+    None
+}
+
+/// The health plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
+pub fn health_plugin() -> Option<PathBuf> {
+    let path = std::env::var_os("QUARTIER_PLUGIN_HEALTH").map_or_else(
+        || workspace().join("plugins/target/components/health"),
+        PathBuf::from,
+    );
+    if path.join("component.wasm").is_file() {
+        return Some(path);
+    }
+    eprintln!(
+        "SKIPPED: there is no component in {}: run plugins/build",
+        path.display()
+    );
+    None
+}
+
+/// Whether a program of Debian is there; says on stderr what to install where it is not.
+pub fn has_program(program: &str, package: &str) -> bool {
+    let found = Path::new(program).is_file();
+    if !found {
+        eprintln!("SKIPPED: {program} is missing: apt-get install {package}");
+    }
+    found
+}

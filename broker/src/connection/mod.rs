@@ -189,8 +189,9 @@ impl Connection {
                 .write(durable, self.terms.version, &mut self.write);
             let more = self.fill()?;
             self.flush(stream)?;
-            let unread = self.unlooked && self.may_read();
-            if !unread && !(more && self.write.is_empty()) {
+            let more_to_read = self.unlooked && self.may_read();
+            let more_to_write = more && self.write.is_empty();
+            if !more_to_read && !more_to_write {
                 break;
             }
             tokio::task::yield_now().await;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rumqttd::local::{LinkError, LinkRx};
+use rumqttd::local::{LinkError, LinkRx, LinkTx};
 use rumqttd::{Forward, Notification};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::Command;
 use crate::envelope::Envelope;
 use crate::session::QueueLimit;
 use crate::stats::Counters;
@@ -20,8 +21,10 @@ pub(super) struct Delivery {
     pub(super) counters: Arc<Counters>,
 }
 
-/// A link of a feed.
+/// A link of a feed. Only the reader tells the router anything on it, and gives the sending half
+/// back at the end: whatever came after a link was closed would end the router.
 pub(super) struct Link {
+    pub(super) tx: LinkTx,
     pub(super) rx: LinkRx,
     pub(super) begin: Begin,
 }
@@ -38,6 +41,7 @@ pub(super) enum Begin {
 pub(super) struct Reader {
     feed: Arc<Feed>,
     delivery: Delivery,
+    commands: std::sync::mpsc::Sender<Command>,
     /// Links of this feed, one after the other; the task ends with their sender.
     links: mpsc::UnboundedReceiver<Link>,
     /// Sequence number of the last message; a new router sends some again.
@@ -52,12 +56,14 @@ impl Reader {
     pub(super) fn new(
         feed: Arc<Feed>,
         delivery: Delivery,
+        commands: std::sync::mpsc::Sender<Command>,
         links: mpsc::UnboundedReceiver<Link>,
         seen: u64,
     ) -> Self {
         Self {
             feed,
             delivery,
+            commands,
             links,
             seen,
             next: None,
@@ -65,31 +71,36 @@ impl Reader {
         }
     }
 
-    /// Delivers until the feed is detached.
+    /// Delivers until the feed is detached, and asks for its link to be closed.
     pub(super) async fn run(mut self) {
-        let mut next_link = self.links.recv().await;
-        while let Some(Link {
-            rx: mut link,
-            begin,
-        }) = next_link.take()
-        {
+        let mut next = self.links.recv().await;
+        while let Some(Link { tx, mut rx, begin }) = next.take() {
             self.begin(begin);
-            next_link = loop {
-                tokio::select! {
-                    // What the old link still holds comes before the new link.
-                    biased;
-                    first = link.next() => {
-                        let Ok(first) = first else { break self.links.recv().await };
-                        let paused = self.drain(&mut link, first);
-                        self.deliver();
-                        if paused && link.wake().await.is_err() {
-                            break self.links.recv().await;
-                        }
-                        tokio::task::yield_now().await;
+            next = self.read(&mut rx).await;
+            if next.is_none() {
+                // Without a supervisor nobody uses the router any more.
+                let _ = self.commands.send(Command::Close(tx));
+            }
+        }
+    }
+
+    /// Delivers from one link until there is another one, or none any more.
+    async fn read(&mut self, rx: &mut LinkRx) -> Option<Link> {
+        loop {
+            tokio::select! {
+                // What the old link still holds comes before the new link.
+                biased;
+                first = rx.next() => {
+                    let Ok(first) = first else { return self.links.recv().await };
+                    let paused = self.drain(rx, first);
+                    self.deliver();
+                    if paused && rx.wake().await.is_err() {
+                        return self.links.recv().await;
                     }
-                    next = self.links.recv() => break next,
+                    tokio::task::yield_now().await;
                 }
-            };
+                next = self.links.recv() => return next,
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
+use rumqttd::local::{LinkBuilder, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use rumqttd::{Forward, Notification, RouterConfig};
 
@@ -12,7 +12,7 @@ use rumqttd::{Forward, Notification, RouterConfig};
 #[error("the router does not answer or has no room")]
 pub(crate) struct LinkFailed;
 
-type Build = dyn Fn(&str) -> Result<(LinkTx, LinkRx, Notification), LinkError> + Send;
+type Build = dyn Fn(&str) -> Result<(LinkTx, LinkRx, Notification), LinkFailed> + Send;
 
 /// Most feeds that the router serves at a time.
 const MAX_LINKS: usize = 8_192;
@@ -52,7 +52,11 @@ pub(super) fn spawn(number: u64) -> Built {
     };
     let id = usize::try_from(number).unwrap_or_default();
     let sender = rumqttd::Router::new(id, config).spawn();
-    let build = move |id: &str| LinkBuilder::new(id, sender.clone()).build();
+    let build = move |id: &str| {
+        LinkBuilder::new(id, sender.clone())
+            .build()
+            .map_err(|_| LinkFailed)
+    };
     Built {
         build: Box::new(build),
         links: 0,
@@ -65,7 +69,7 @@ impl Built {
     pub(super) fn link(&mut self) -> Result<(LinkTx, LinkRx), LinkFailed> {
         self.links += 1;
         let id = format!("link-{}", self.links);
-        let (tx, rx, _) = (self.build)(&id).map_err(|_| LinkFailed)?;
+        let (tx, rx, _) = (self.build)(&id)?;
         Ok((tx, rx))
     }
 
@@ -108,12 +112,13 @@ pub(super) fn until_probe(rx: &mut LinkRx) -> Result<Vec<Forward>, LinkFailed> {
     }
 }
 
-/// Tells the router that a link goes; without this its place in the router is never freed. The
-/// receiver ends by itself.
-pub(super) fn close(tx: &mut LinkTx) {
+/// Tells the router that a link goes; without this its place in the router is never freed. Nothing
+/// may be said on the link any more, by its receiver neither. False when the router has to be told
+/// again: its channel is full.
+pub(super) fn close(tx: &mut LinkTx) -> bool {
     let reason_code = DisconnectReasonCode::NormalDisconnection;
     tx.buffer()
         .push_back(Packet::Disconnect(Disconnect { reason_code }, None));
     // An empty message carries the event; the router ends the link before it comes to it.
-    let _ = tx.publish(super::lane::MARKER, Vec::new());
+    tx.try_publish(super::lane::MARKER, Vec::new()).is_ok()
 }

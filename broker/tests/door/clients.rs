@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::harness::{Door, soon};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,50 +25,45 @@ async fn rumqttc_in_both_versions_talk_to_each_other() {
     new.subscribe("to/new/x", rumqttc::v5::mqttbytes::QoS::ExactlyOnce)
         .await
         .unwrap();
-    soon("SUBACK", async {
-        while !matches!(
-            old_loop.poll().await.unwrap(),
-            rumqttc::Event::Incoming(rumqttc::Packet::SubAck(_))
-        ) {}
-        while !matches!(
-            new_loop.poll().await.unwrap(),
-            rumqttc::v5::Event::Incoming(rumqttc::v5::mqttbytes::v5::Packet::SubAck(_))
-        ) {}
-    })
-    .await;
+    let (to_old, mut at_old) = mpsc::unbounded_channel();
+    let (to_new, mut at_new) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let text = match old_loop.poll().await.unwrap() {
+                rumqttc::Event::Incoming(rumqttc::Packet::SubAck(_)) => "SUBACK".into(),
+                rumqttc::Event::Incoming(rumqttc::Packet::Publish(publish)) => publish.payload,
+                _ => continue,
+            };
+            to_old.send(text).unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        use rumqttc::v5::mqttbytes::v5::Packet;
+        loop {
+            let text = match new_loop.poll().await.unwrap() {
+                rumqttc::v5::Event::Incoming(Packet::SubAck(_)) => "SUBACK".into(),
+                rumqttc::v5::Event::Incoming(Packet::Publish(publish)) => publish.payload,
+                _ => continue,
+            };
+            to_new.send(text).unwrap();
+        }
+    });
+    assert_eq!(soon("SUBACK", at_old.recv()).await.unwrap(), "SUBACK");
+    assert_eq!(soon("SUBACK", at_new.recv()).await.unwrap(), "SUBACK");
 
-    old.publish("to/new/x", rumqttc::QoS::ExactlyOnce, false, "hello")
+    let exactly = rumqttc::QoS::ExactlyOnce;
+    old.publish("to/new/x", exactly, false, "hello")
         .await
         .unwrap();
     old.publish("dt/q/a", rumqttc::QoS::AtLeastOnce, false, "21.5")
         .await
         .unwrap();
-    let quality = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
-    new.publish("to/old/x", quality, false, "and back")
+    let at_least = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
+    new.publish("to/old/x", at_least, false, "and back")
         .await
         .unwrap();
-
-    let from_new = async {
-        loop {
-            if let rumqttc::Event::Incoming(rumqttc::Packet::Publish(publish)) =
-                old_loop.poll().await.unwrap()
-            {
-                return publish.payload;
-            }
-        }
-    };
-    let from_old = async {
-        loop {
-            if let rumqttc::v5::Event::Incoming(rumqttc::v5::mqttbytes::v5::Packet::Publish(
-                publish,
-            )) = new_loop.poll().await.unwrap()
-            {
-                return publish.payload;
-            }
-        }
-    };
-    let (one, two) = soon("messages", async { tokio::join!(from_new, from_old) }).await;
-    assert_eq!((&one[..], &two[..]), (&b"and back"[..], &b"hello"[..]));
+    assert_eq!(soon("a message", at_old.recv()).await.unwrap(), "and back");
+    assert_eq!(soon("a message", at_new.recv()).await.unwrap(), "hello");
     door.until("telemetry is taken", |d| d.intake.payloads() == ["21.5"])
         .await;
 }

@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::wire::Wire;
 
 /// Longest wait for anything that must happen.
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 const TAKES: u8 = 0;
 const FULL: u8 = 1;
 const FAILED: u8 = 2;
 
 /// An intake for `dt/..`: position n is its nth publish; durable is what the test says.
-pub struct TestIntake {
+pub(crate) struct TestIntake {
     durable: watch::Sender<u64>,
     mode: AtomicU8,
     taken: Mutex<Vec<(String, Vec<u8>)>>,
@@ -32,37 +32,37 @@ pub struct TestIntake {
 }
 
 impl TestIntake {
-    pub fn set_durable(&self, position: u64) {
+    pub(crate) fn set_durable(&self, position: u64) {
         self.durable.send_replace(position);
     }
 
-    pub fn all_durable(&self) {
+    pub(crate) fn all_durable(&self) {
         self.set_durable(u64::MAX);
     }
 
-    pub fn set_full(&self) {
+    pub(crate) fn set_full(&self) {
         self.mode.store(FULL, SeqCst);
     }
 
-    pub fn set_failed(&self) {
+    pub(crate) fn set_failed(&self) {
         self.mode.store(FAILED, SeqCst);
     }
 
-    pub fn set_ready(&self) {
+    pub(crate) fn set_ready(&self) {
         self.mode.store(TAKES, SeqCst);
     }
 
-    pub fn payloads(&self) -> Vec<String> {
+    pub(crate) fn payloads(&self) -> Vec<String> {
         let text = |(_, payload): &(String, Vec<u8>)| String::from_utf8_lossy(payload).into_owned();
         self.taken.lock().iter().map(text).collect()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.taken.lock().len()
     }
 
     /// Lengths of the runs taken.
-    pub fn runs(&self) -> Vec<usize> {
+    pub(crate) fn runs(&self) -> Vec<usize> {
         self.runs.lock().clone()
     }
 }
@@ -125,18 +125,18 @@ impl RetainedSource for TestRetained {
 }
 
 /// A broker that serves.
-pub struct Door {
-    pub broker: Arc<Broker>,
-    pub intake: Arc<TestIntake>,
-    pub port: u16,
+pub(crate) struct Door {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) intake: Arc<TestIntake>,
+    pub(crate) port: u16,
 }
 
 impl Door {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(Config::default(), Vec::new()).await
     }
 
-    pub async fn with(config: Config, kept: Vec<Message>) -> Self {
+    pub(crate) async fn with(config: Config, kept: Vec<Message>) -> Self {
         let intake = Arc::new(TestIntake {
             durable: watch::Sender::new(0),
             mode: AtomicU8::new(TAKES),
@@ -161,21 +161,21 @@ impl Door {
     }
 
     /// A 3.1.1 client with a clean session.
-    pub async fn v3(&self, id: &str) -> Wire {
+    pub(crate) async fn v3(&self, id: &str) -> Wire {
         Wire::join(self.port, crate::wire::Connect::v3(id)).await
     }
 
     /// An MQTT 5 client with a clean start.
-    pub async fn v5(&self, id: &str) -> Wire {
+    pub(crate) async fn v5(&self, id: &str) -> Wire {
         Wire::join(self.port, crate::wire::Connect::v5(id)).await
     }
 
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.broker.stats()
     }
 
     /// Publishes from the host, off the async workers as the broker asks.
-    pub async fn host(&self, publish: impl FnOnce(Publisher) + Send + 'static) {
+    pub(crate) async fn host(&self, publish: impl FnOnce(Publisher) + Send + 'static) {
         let publisher = self.broker.publisher();
         tokio::task::spawn_blocking(move || publish(publisher))
             .await
@@ -183,7 +183,7 @@ impl Door {
     }
 
     /// Waits for a number to be counted.
-    pub async fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + SOON;
         while !reached(self) {
             assert!(
@@ -196,7 +196,7 @@ impl Door {
     }
 
     /// The broker still lets a client in, and delivers by exact topic and by wildcard.
-    pub async fn assert_serves(&self) {
+    pub(crate) async fn assert_serves(&self) {
         let mut check = self.v5("").await;
         check.subscribe(1, "still/+/here", 1).await;
         check.subscribe(2, "still/serves", 0).await;
@@ -209,7 +209,7 @@ impl Door {
 }
 
 /// The result, which must be there soon.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(SOON, future).await {
         Ok(result) => result,
         Err(_) => panic!("not in time: {what}"),

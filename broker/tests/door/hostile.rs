@@ -142,7 +142,7 @@ fn mutated(rng: &mut TestRng, n: usize) -> Vec<u8> {
         ..Connect::v3(&id)
     };
     let mut bytes = connect.will("wills/x", "gone", 1, true).bytes();
-    let keep = if rng.next_u32() % 4 == 0 {
+    let keep = if rng.next_u32().is_multiple_of(4) {
         0
     } else {
         bytes.len()

@@ -7,19 +7,19 @@ use crate::harness::soon;
 
 /// CONNECT.
 #[derive(Clone)]
-pub struct Connect {
-    pub level: u8,
-    pub id: String,
-    pub clean: bool,
-    pub keep_alive: u16,
-    pub will: Option<(String, String, u8, bool)>,
-    pub login: Option<(String, String)>,
+pub(crate) struct Connect {
+    pub(crate) level: u8,
+    pub(crate) id: String,
+    pub(crate) clean: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) will: Option<(String, String, u8, bool)>,
+    pub(crate) login: Option<(String, String)>,
     /// MQTT 5, without their length.
-    pub properties: Vec<u8>,
+    pub(crate) properties: Vec<u8>,
 }
 
 impl Connect {
-    pub fn v3(id: &str) -> Self {
+    pub(crate) fn v3(id: &str) -> Self {
         Self {
             level: 4,
             id: id.into(),
@@ -31,7 +31,7 @@ impl Connect {
         }
     }
 
-    pub fn v5(id: &str) -> Self {
+    pub(crate) fn v5(id: &str) -> Self {
         Self {
             level: 5,
             ..Self::v3(id)
@@ -39,7 +39,7 @@ impl Connect {
     }
 
     /// A session that outlives the connection.
-    pub fn lasting(mut self) -> Self {
+    pub(crate) fn lasting(mut self) -> Self {
         self.clean = false;
         if self.level == 5 {
             self.properties.extend([0x11, 0, 0, 0, 60]);
@@ -47,22 +47,22 @@ impl Connect {
         self
     }
 
-    pub fn will(mut self, topic: &str, payload: &str, qos: u8, retain: bool) -> Self {
+    pub(crate) fn will(mut self, topic: &str, payload: &str, qos: u8, retain: bool) -> Self {
         self.will = Some((topic.into(), payload.into(), qos, retain));
         self
     }
 
-    pub fn login(mut self, user: &str, password: &str) -> Self {
+    pub(crate) fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.into(), password.into()));
         self
     }
 
-    pub fn keep_alive(mut self, seconds: u16) -> Self {
+    pub(crate) fn keep_alive(mut self, seconds: u16) -> Self {
         self.keep_alive = seconds;
         self
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut body = text("MQTT");
         let mut flags = u8::from(self.clean) << 1;
         if let Some((.., qos, retain)) = &self.will {
@@ -94,14 +94,14 @@ impl Connect {
 }
 
 /// A string with its length.
-pub fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     let mut bytes = (text.len() as u16).to_be_bytes().to_vec();
     bytes.extend(text.as_bytes());
     bytes
 }
 
 /// A packet with its length.
-pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     let mut left = body.len();
     loop {
@@ -117,7 +117,7 @@ pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// PUBLISH; `properties` for MQTT 5 without their length.
-pub fn publish(
+pub(crate) fn publish(
     level: u8,
     topic: &str,
     payload: &[u8],
@@ -139,28 +139,28 @@ pub fn publish(
 
 /// A message as the client got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Got {
-    pub topic: String,
-    pub payload: String,
-    pub qos: u8,
-    pub retain: bool,
-    pub dup: bool,
-    pub pkid: u16,
+pub(crate) struct Got {
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+    pub(crate) dup: bool,
+    pub(crate) pkid: u16,
     /// MQTT 5, without their length.
-    pub properties: Vec<u8>,
+    pub(crate) properties: Vec<u8>,
 }
 
 /// A connected client.
-pub struct Wire {
-    pub stream: TcpStream,
-    pub level: u8,
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    pub(crate) level: u8,
     /// Body of the CONNACK.
-    pub connack: Vec<u8>,
+    pub(crate) connack: Vec<u8>,
 }
 
 impl Wire {
     /// Connects; whatever is answered is in `connack`, empty where the broker closed instead.
-    pub async fn dial(port: u16, connect: Connect) -> Self {
+    pub(crate) async fn dial(port: u16, connect: Connect) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(&connect.bytes()).await.unwrap();
         let mut wire = Self {
@@ -176,22 +176,22 @@ impl Wire {
     }
 
     /// Connects and is let in.
-    pub async fn join(port: u16, connect: Connect) -> Self {
+    pub(crate) async fn join(port: u16, connect: Connect) -> Self {
         let wire = Self::dial(port, connect).await;
         assert_eq!(wire.connack.get(1), Some(&0), "refused");
         wire
     }
 
-    pub fn session_present(&self) -> bool {
+    pub(crate) fn session_present(&self) -> bool {
         self.connack[0] == 1
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next packet; `None` at the end of the connection.
-    pub async fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(crate) async fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
         soon("a packet", async {
             let first = self.stream.read_u8().await.ok()?;
             let (mut len, mut shift) = (0, 0);
@@ -211,18 +211,18 @@ impl Wire {
     }
 
     /// The next packet is this one.
-    pub async fn expect(&mut self, first: u8, body: &[u8]) {
+    pub(crate) async fn expect(&mut self, first: u8, body: &[u8]) {
         assert_eq!(self.packet().await, Some((first, body.to_vec())));
     }
 
     /// Nothing comes until the answer to a PINGREQ.
-    pub async fn expect_silence(&mut self) {
+    pub(crate) async fn expect_silence(&mut self) {
         self.send(&[0xC0, 0]).await;
         self.expect(0xD0, &[]).await;
     }
 
     /// The connection ends; an MQTT 5 client is told `reason` before.
-    pub async fn expect_end(&mut self, reason: u8) {
+    pub(crate) async fn expect_end(&mut self, reason: u8) {
         loop {
             match self.packet().await {
                 None => {
@@ -239,13 +239,13 @@ impl Wire {
         }
     }
 
-    pub async fn subscribe(&mut self, pkid: u16, filter: &str, options: u8) {
+    pub(crate) async fn subscribe(&mut self, pkid: u16, filter: &str, options: u8) {
         let granted = self.try_subscribe(pkid, filter, options, &[]).await;
         assert_eq!(granted, options & 3, "SUBACK for {filter}");
     }
 
     /// SUBSCRIBE; the reason code of the SUBACK.
-    pub async fn try_subscribe(
+    pub(crate) async fn try_subscribe(
         &mut self,
         pkid: u16,
         filter: &str,
@@ -265,7 +265,7 @@ impl Wire {
         *body.last().unwrap()
     }
 
-    pub async fn unsubscribe(&mut self, pkid: u16, filter: &str) -> Vec<u8> {
+    pub(crate) async fn unsubscribe(&mut self, pkid: u16, filter: &str) -> Vec<u8> {
         let mut body = pkid.to_be_bytes().to_vec();
         if self.level == 5 {
             body.push(0);
@@ -277,11 +277,11 @@ impl Wire {
         body
     }
 
-    pub async fn publish(&mut self, topic: &str, payload: &str, qos: u8, pkid: u16) {
+    pub(crate) async fn publish(&mut self, topic: &str, payload: &str, qos: u8, pkid: u16) {
         self.publish_with(topic, payload, qos << 1, pkid, &[]).await;
     }
 
-    pub async fn publish_with(
+    pub(crate) async fn publish_with(
         &mut self,
         topic: &str,
         payload: &str,
@@ -301,7 +301,7 @@ impl Wire {
     }
 
     /// The next packet, which is a PUBLISH; it is not acknowledged.
-    pub async fn message(&mut self) -> Got {
+    pub(crate) async fn message(&mut self) -> Got {
         let (first, body) = self.packet().await.expect("a message");
         assert_eq!(first & 0xF0, 0x30, "not a PUBLISH: {first:#x} {body:?}");
         let qos = first >> 1 & 3;
@@ -332,12 +332,12 @@ impl Wire {
         }
     }
 
-    pub async fn ack(&mut self, first: u8, pkid: u16) {
+    pub(crate) async fn ack(&mut self, first: u8, pkid: u16) {
         self.send(&packet(first, &pkid.to_be_bytes())).await;
     }
 
     /// DISCONNECT without a will.
-    pub async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         self.send(&[0xE0, 0]).await;
         assert_eq!(self.packet().await, None);
     }
@@ -345,7 +345,7 @@ impl Wire {
 
 impl Wire {
     /// Acknowledges messages until there are none before a PINGRESP; how many they were.
-    pub async fn take_all(&mut self) -> usize {
+    pub(crate) async fn take_all(&mut self) -> usize {
         let mut count = 0;
         loop {
             self.send(&[0xC0, 0]).await;

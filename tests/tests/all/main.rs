@@ -1,0 +1,19 @@
+//! All tests at the boundary, in one binary: the program as it is delivered, real clients, real
+//! servers. A test whose server is not installed says SKIPPED and why.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod dashboards;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod topics;
