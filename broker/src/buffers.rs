@@ -24,7 +24,8 @@ impl Buffers {
 
     /// Takes a buffer back, leaving what little is in it in one of its own size.
     pub(crate) fn give_back(&self, buffer: &mut BytesMut) {
-        if buffer.capacity() < SIZE / 2 && buffer.len() > 0 || buffer.len() > SIZE / 4 {
+        let own_size = !buffer.is_empty() && buffer.capacity() < SIZE / 2;
+        if own_size || buffer.len() > SIZE / 4 {
             return;
         }
         let rest = if buffer.is_empty() {

@@ -29,7 +29,8 @@ pub struct Config {
     pub max_pending_bytes: usize,
     /// Retained messages kept by the broker itself; beyond, a new topic is not kept and counted.
     pub max_retained: usize,
-    /// Filters of one session; beyond, 0x97 (3.1.1: 0x80).
+    /// Filters of one session; beyond, 0x97 (3.1.1: 0x80). The same is the answer while more than
+    /// `max_queue_messages` retained messages wait for the client.
     pub max_subscriptions: usize,
     /// Topic aliases that one MQTT 5 client may set, announced; 0 turns them off.
     pub max_topic_alias: u16,

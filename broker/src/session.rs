@@ -79,8 +79,8 @@ pub(crate) struct State {
     pub(crate) wake: Arc<Notify>,
     /// Filters, for the end of the session.
     pub(crate) filters: HashSet<Box<str>>,
-    /// Retained messages, sent before the live ones. Bounded by what is retained: the connection
-    /// takes no further SUBSCRIBE until they are sent.
+    /// Retained messages, sent before the live ones. Bounded by what is retained: no further
+    /// subscription is taken while more than the length of a queue is left.
     pub(crate) retained: VecDeque<Out>,
     /// Bounded by [`QueueLimit`].
     pub(crate) live: VecDeque<Out>,

@@ -70,6 +70,8 @@ pub struct NodeStatus {
     pub position: u64,
     /// Entries that each output is behind.
     pub lag: Lag,
+    /// Parts that are not well, with what to do: a journal near its quota, a sink that waits.
+    pub warnings: Vec<String>,
 }
 
 /// Entries behind the journal.
@@ -99,13 +101,23 @@ impl Status {
     /// What the status topic says while the node runs.
     pub fn online(&self) -> NodeStatus {
         let position = self.journal.stats().durable;
+        let unwell = |part: Part| {
+            (part.state != State::Ok).then(|| format!("{}: {}", part.name, part.detail))
+        };
         NodeStatus {
             status: "online",
             position,
-            lag: Lag {
-                twin: position.saturating_sub(*self.folded.borrow()),
-                influx: self.influx.as_ref().map(|influx| influx.report().lag),
-            },
+            warnings: self.parts().into_iter().filter_map(unwell).collect(),
+            lag: self.lag(),
+        }
+    }
+
+    /// How far each output is behind.
+    pub fn lag(&self) -> Lag {
+        let position = self.journal.stats().durable;
+        Lag {
+            twin: position.saturating_sub(*self.folded.borrow()),
+            influx: self.influx.as_ref().map(|influx| influx.report().lag),
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The task waits for one thing at a time to change (socket, session, durable position, progress
 //! of the router, time), does everything that can be done, and waits again. Reading stops, and
-//! with it the client, while it has too much pending, while it does not read what it is sent,
-//! while its retained messages are not sent, and while the router is behind.
+//! with it the client, while it has too much pending, while it does not read what it is sent, and
+//! while the router is behind.
 
 mod acks;
 mod handshake;
@@ -83,8 +83,6 @@ struct Connection {
     acks: Acks,
     durable: watch::Receiver<u64>,
     aliases: HashMap<u16, Arc<str>>,
-    /// Retained messages of a SUBSCRIBE are not all sent.
-    retained_left: bool,
     last_packet: Instant,
 }
 
@@ -129,7 +127,6 @@ impl Connection {
             write: connack,
             acks: Acks::default(),
             aliases: HashMap::new(),
-            retained_left: false,
             last_packet: Instant::now(),
         };
         connection.resume();
@@ -192,8 +189,9 @@ impl Connection {
                 .write(durable, self.terms.version, &mut self.write);
             let more = self.fill()?;
             self.flush(stream)?;
-            let unread = self.unlooked && self.may_read();
-            if !unread && !(more && self.write.is_empty()) {
+            let more_to_read = self.unlooked && self.may_read();
+            let more_to_write = more && self.write.is_empty();
+            if !more_to_read && !more_to_write {
                 break;
             }
             tokio::task::yield_now().await;
@@ -217,7 +215,6 @@ impl Connection {
         self.acks.len() < usize::from(config.max_pending.max(1))
             && self.acks.bytes() < config.max_pending_bytes.max(1)
             && self.write.len() < MAX_UNREAD
-            && !self.retained_left
             && !self.hub.router.congested()
     }
 

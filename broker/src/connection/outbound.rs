@@ -55,7 +55,6 @@ impl Connection {
             }
             self.encode(&out, pkid, false);
         }
-        self.retained_left = !state.retained.is_empty();
         Ok(self.write.len() >= SIZE)
     }
 

@@ -47,26 +47,19 @@ impl Connection {
     /// Subscribes, answers once messages are sure to come, and queues the retained ones.
     pub(super) async fn subscribe(&mut self, request: Request) -> Result<(), End> {
         let mut codes = Vec::with_capacity(request.filters.len());
-        let mut retained = Vec::new();
         for wanted in request.filters {
-            match self.add(&wanted).await? {
-                Ok(existed) => {
-                    codes.push(granted(wanted.terms.qos));
-                    if match wanted.retain_handling {
-                        RetainHandling::Send => true,
-                        RetainHandling::SendIfNew => !existed,
-                        RetainHandling::DoNotSend => false,
-                    } {
-                        retained.push(wanted);
-                    }
-                }
-                Err(code) => codes.push(code),
+            let added = self.add(&wanted).await?;
+            codes.push(added.map_or_else(|refused| refused, |_| granted(wanted.terms.qos)));
+            let send = match (added, wanted.retain_handling) {
+                (Err(_), _) | (_, RetainHandling::DoNotSend) => false,
+                (Ok(existed), RetainHandling::SendIfNew) => !existed,
+                (Ok(_), RetainHandling::Send) => true,
+            };
+            if send {
+                self.queue_retained(&wanted).await?;
             }
         }
         encode_sub_ack(request.pkid, &codes, self.terms.version, &mut self.write);
-        for wanted in retained {
-            self.send_retained(&wanted).await?;
-        }
         Ok(())
     }
 
@@ -80,8 +73,9 @@ impl Connection {
             // Held over both, so that the end of the session finds the filter.
             let mut subscriptions = self.hub.subscriptions.write();
             let mut state = self.own()?;
-            if !state.filters.contains(filter)
-                && state.filters.len() >= self.hub.config.max_subscriptions
+            let config = &self.hub.config;
+            if (!state.filters.contains(filter) && state.filters.len() >= config.max_subscriptions)
+                || state.retained.len() > config.max_queue_messages
             {
                 return Ok(Err(ReasonCode::QuotaExceeded));
             }
@@ -116,7 +110,7 @@ impl Connection {
     }
 
     /// Queues the retained messages of a filter, from the broker's store and the host's.
-    async fn send_retained(&mut self, wanted: &Wanted) -> Result<(), End> {
+    async fn queue_retained(&mut self, wanted: &Wanted) -> Result<(), End> {
         let terms = wanted.terms;
         let mut found: Vec<Out> = Vec::new();
         let keep = |message: crate::envelope::Envelope| Out {
@@ -153,7 +147,6 @@ impl Connection {
         }
         if !found.is_empty() {
             self.own()?.retained.extend(found);
-            self.retained_left = true;
         }
         Ok(())
     }

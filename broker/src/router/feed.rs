@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rumqttd::local::{LinkError, LinkRx};
+use rumqttd::local::{LinkError, LinkRx, LinkTx};
 use rumqttd::{Forward, Notification};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::Command;
 use crate::envelope::Envelope;
 use crate::session::QueueLimit;
 use crate::stats::Counters;
@@ -20,16 +21,33 @@ pub(super) struct Delivery {
     pub(super) counters: Arc<Counters>,
 }
 
+/// A link of a feed. Only the reader tells the router anything on it, and gives the sending half
+/// back at the end: whatever came after a link was closed would end the router.
+pub(super) struct Link {
+    pub(super) tx: LinkTx,
+    pub(super) rx: LinkRx,
+    pub(super) begin: Begin,
+}
+
+/// How a link begins, so that it is known what comes next.
+pub(super) enum Begin {
+    /// With the first message of a new log.
+    FirstOfLog,
+    /// With these messages.
+    Early(Vec<Forward>),
+}
+
 /// A feed that the router serves.
 pub(super) struct Reader {
     feed: Arc<Feed>,
     delivery: Delivery,
+    commands: std::sync::mpsc::Sender<Command>,
     /// Links of this feed, one after the other; the task ends with their sender.
-    links: mpsc::UnboundedReceiver<LinkRx>,
+    links: mpsc::UnboundedReceiver<Link>,
     /// Sequence number of the last message; a new router sends some again.
     seen: u64,
-    /// Offset of the last message in the log of this router.
-    offset: Option<u64>,
+    /// Offset that the next message must have in the log of this router.
+    next: Option<u64>,
     batch: Vec<Envelope>,
 }
 
@@ -38,40 +56,62 @@ impl Reader {
     pub(super) fn new(
         feed: Arc<Feed>,
         delivery: Delivery,
-        links: mpsc::UnboundedReceiver<LinkRx>,
+        commands: std::sync::mpsc::Sender<Command>,
+        links: mpsc::UnboundedReceiver<Link>,
         seen: u64,
     ) -> Self {
         Self {
             feed,
             delivery,
+            commands,
             links,
             seen,
-            offset: None,
+            next: None,
             batch: Vec::new(),
         }
     }
 
-    /// Delivers until the feed is detached.
+    /// Delivers until the feed is detached, and asks for its link to be closed.
     pub(super) async fn run(mut self) {
-        let mut next_link = self.links.recv().await;
-        while let Some(mut link) = next_link.take() {
-            self.offset = None;
-            next_link = loop {
-                tokio::select! {
-                    // What the old link still holds comes before the new link.
-                    biased;
-                    first = link.next() => {
-                        let Ok(first) = first else { break self.links.recv().await };
-                        let paused = self.drain(&mut link, first);
-                        self.deliver();
-                        if paused && link.wake().await.is_err() {
-                            break self.links.recv().await;
-                        }
-                        tokio::task::yield_now().await;
+        let mut next = self.links.recv().await;
+        while let Some(Link { tx, mut rx, begin }) = next.take() {
+            self.begin(begin);
+            next = self.read(&mut rx).await;
+            if next.is_none() {
+                // Without a supervisor nobody uses the router any more.
+                let _ = self.commands.send(Command::Close(tx));
+            }
+        }
+    }
+
+    /// Delivers from one link until there is another one, or none any more.
+    async fn read(&mut self, rx: &mut LinkRx) -> Option<Link> {
+        loop {
+            tokio::select! {
+                // What the old link still holds comes before the new link.
+                biased;
+                first = rx.next() => {
+                    let Ok(first) = first else { return self.links.recv().await };
+                    let paused = self.drain(rx, first);
+                    self.deliver();
+                    if paused && rx.wake().await.is_err() {
+                        return self.links.recv().await;
                     }
-                    next = self.links.recv() => break next,
+                    tokio::task::yield_now().await;
                 }
-            };
+                next = self.links.recv() => return next,
+            }
+        }
+    }
+
+    fn begin(&mut self, begin: Begin) {
+        match begin {
+            Begin::FirstOfLog => self.next = Some(0),
+            Begin::Early(early) => {
+                self.next = None;
+                early.into_iter().for_each(|forward| self.forward(forward));
+                self.deliver();
+            }
         }
     }
 
@@ -101,10 +141,10 @@ impl Reader {
 
     fn forward(&mut self, forward: Forward) {
         if let Some((_, offset)) = forward.cursor {
-            if self.offset.is_some_and(|last| offset != last + 1) {
+            if self.next.is_some_and(|next| next != offset) {
                 self.lost();
             }
-            self.offset = Some(offset);
+            self.next = Some(offset + 1);
         }
         if let Some(envelope) = Envelope::from_router(forward.publish.payload)
             && envelope.sequence() > self.seen

@@ -131,6 +131,12 @@ impl Lane {
         batch.mark();
     }
 
+    /// Sends an empty message that `filter` matches, a filter inside the router.
+    pub(super) fn probe(&self, filter: &str) {
+        let topic = filter.replace(['+', '#'], "~");
+        self.batch().packet(topic.into(), Bytes::new());
+    }
+
     /// Tells the router again of the messages in the buffer. False when its channel is still full
     /// or it is gone.
     pub(super) fn nudge(&self) -> bool {

@@ -21,6 +21,7 @@ mod supervisor;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use rumqttd::local::LinkTx;
 use tokio::sync::{oneshot, watch};
 
 use crate::envelope::{Draft, Envelope};
@@ -31,12 +32,13 @@ use crate::subscriptions::Feed;
 pub(crate) use link::LinkFailed;
 
 /// What the supervisor is asked to do.
-#[derive(Debug)]
 enum Command {
     /// Have the router serve a feed; answered once it does.
     Attach(Arc<Feed>, oneshot::Sender<Result<(), LinkFailed>>),
     /// The feed has no subscribers any more.
     Detach(Arc<Feed>),
+    /// A feed has ended and nothing will be said on its link any more.
+    Close(LinkTx),
     /// The router built as the given number is gone.
     Dead(u64),
     /// The lane could not tell the router of new messages: its channel was full.
@@ -106,6 +108,12 @@ impl Router {
     #[cfg(test)]
     pub(crate) fn kill(&self) {
         self.lane.poison();
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::Stop);
     }
 }
 

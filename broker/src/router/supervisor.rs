@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use rumqttd::Notification;
 use rumqttd::local::{LinkRx, LinkTx};
 use tokio::runtime::Handle;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
-use super::feed::{Delivery, Reader};
+use super::Command;
+use super::feed::{Begin, Delivery, Link, Reader};
 use super::lane::{Lane, MARKER};
-use super::link::{Built, LinkFailed, PATIENCE, close, spawn};
-use super::{Command, Router};
+use super::link::{Built, LinkFailed, PATIENCE, Subscribed, close, spawn, until_probe};
 use crate::envelope::PREFIX;
 use crate::subscriptions::Feed;
 
@@ -23,8 +23,7 @@ const RETRY: Duration = Duration::from_millis(2);
 /// A feed with its link.
 struct Served {
     feed: Arc<Feed>,
-    tx: LinkTx,
-    reader: tokio::sync::mpsc::UnboundedSender<LinkRx>,
+    reader: tokio::sync::mpsc::UnboundedSender<Link>,
 }
 
 /// State of the thread.
@@ -38,6 +37,8 @@ pub(super) struct Supervisor {
     /// Of the link that the markers come back on.
     markers: Option<LinkTx>,
     served: Vec<Served>,
+    /// Links to be closed, and since when.
+    closing: Vec<(LinkTx, Instant)>,
     /// The lane has told nobody of its last messages.
     untold: bool,
     /// When the last unanswered marker was sent.
@@ -60,6 +61,7 @@ impl Supervisor {
             number: 0,
             markers: None,
             served: Vec::new(),
+            closing: Vec::new(),
             untold: false,
             asked: None,
         };
@@ -70,21 +72,23 @@ impl Supervisor {
     /// Runs until told to stop.
     pub(super) fn run(mut self, inbox: &mpsc::Receiver<Command>) {
         loop {
-            let patience = if self.untold { RETRY } else { HEARTBEAT };
+            let busy = self.untold || !self.closing.is_empty();
+            let patience = if busy { RETRY } else { HEARTBEAT };
             match inbox.recv_timeout(patience) {
                 Ok(Command::Attach(feed, answer)) => {
                     let _ = answer.send(self.attach(feed));
                 }
                 Ok(Command::Detach(feed)) => self.detach(&feed),
+                Ok(Command::Close(tx)) => self.closing.push((tx, Instant::now())),
                 Ok(Command::Dead(number)) if number == self.number => self.rebuild("it died"),
                 Ok(Command::Dead(_)) => {}
                 Ok(Command::Nudge) => self.untold = true,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(Command::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return self.stop();
-                }
+                // The router is left idle: it cannot be stopped.
+                Ok(Command::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
             self.untold = self.untold && !self.lane.nudge();
+            self.close();
             self.watch();
         }
     }
@@ -114,32 +118,52 @@ impl Supervisor {
             return Ok(());
         }
         let seen = self.lane.sequence();
-        let (tx, rx) = match self.router.subscribed(&inner_filter(&feed)) {
+        let link = match self.link(&feed) {
             Ok(link) => link,
             Err(_) => {
                 self.rebuild("it takes no filter");
-                self.router.subscribed(&inner_filter(&feed))?
+                self.link(&feed)?
             }
         };
         let (reader, links) = tokio::sync::mpsc::unbounded_channel();
-        let _ = reader.send(rx);
+        let _ = reader.send(link);
+        let commands = self.commands.clone();
         self.runtime
-            .spawn(Reader::new(feed.clone(), self.delivery.clone(), links, seen).run());
-        self.served.push(Served { feed, tx, reader });
+            .spawn(Reader::new(feed.clone(), self.delivery.clone(), commands, links, seen).run());
+        self.served.push(Served { feed, reader });
         Ok(())
     }
 
+    /// A link for a feed on the running router.
+    fn link(&mut self, feed: &Feed) -> Result<Link, LinkFailed> {
+        let filter = inner_filter(feed);
+        let Subscribed { tx, mut rx, fresh } = self.router.subscribed(&filter)?;
+        let begin = if fresh {
+            Begin::FirstOfLog
+        } else {
+            self.lane.probe(&filter);
+            Begin::Early(until_probe(&mut rx)?)
+        };
+        Ok(Link { tx, rx, begin })
+    }
+
+    /// Lets the reader of a feed end; it gives its link back.
     fn detach(&mut self, feed: &Arc<Feed>) {
-        if let Some(at) = self
-            .served
-            .iter()
-            .position(|served| Arc::ptr_eq(&served.feed, feed))
-        {
-            let mut gone = self.served.swap_remove(at);
-            close(&mut gone.tx);
-            // The router may have stopped to look for work at the link that went: wake it.
-            self.lane.mark();
-        }
+        self.served
+            .retain(|served| !Arc::ptr_eq(&served.feed, feed));
+    }
+
+    /// Closes links; those of a router that has no time for it are tried again for a while.
+    fn close(&mut self) {
+        let Self { closing, lane, .. } = self;
+        closing.retain_mut(|(tx, since)| {
+            let closed = close(tx);
+            if closed {
+                // The router may have stopped to look for work at the link that went: wake it.
+                lane.mark();
+            }
+            !closed && since.elapsed() < PATIENCE
+        });
     }
 
     /// Puts a new router in place of the one that is gone, with all feeds and with everything
@@ -167,12 +191,12 @@ impl Supervisor {
             lane,
             ..
         } = self;
-        let (marker_tx, marker_rx) = router.subscribed(MARKER)?;
+        let markers = router.subscribed(MARKER)?;
         lane.replace(|| {
             for served in served.iter_mut() {
-                let (tx, rx) = router.subscribed(&inner_filter(&served.feed))?;
-                served.tx = tx;
-                let _ = served.reader.send(rx);
+                let Subscribed { tx, rx, .. } = router.subscribed(&inner_filter(&served.feed))?;
+                let begin = Begin::FirstOfLog;
+                let _ = served.reader.send(Link { tx, rx, begin });
             }
             router.link().map(|(tx, _)| tx)
         })?;
@@ -181,24 +205,9 @@ impl Supervisor {
             commands: self.commands.clone(),
             number: self.number,
         };
-        self.markers = Some(marker_tx);
-        self.runtime.spawn(watch.run(marker_rx));
+        self.markers = Some(markers.tx);
+        self.runtime.spawn(watch.run(markers.rx));
         Ok(())
-    }
-
-    fn stop(mut self) {
-        self.served
-            .iter_mut()
-            .map(|served| &mut served.tx)
-            .chain(&mut self.markers)
-            .for_each(close);
-        debug!("the MQTT router is left idle");
-    }
-}
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        let _ = self.commands.send(Command::Stop);
     }
 }
 

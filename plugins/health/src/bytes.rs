@@ -22,7 +22,10 @@ pub fn encode(assets: &BTreeMap<u32, Hours>) -> Vec<u8> {
         for counter in hours.base.levels {
             out.extend([u8::from(counter.active), counter.above, counter.below]);
         }
-        hours.raised.iter().for_each(|code| out.extend(code.to_le_bytes()));
+        hours
+            .raised
+            .iter()
+            .for_each(|code| out.extend(code.to_le_bytes()));
         for hour in [&hours.older, &hours.newer] {
             encode_hour(hour.as_ref(), &mut out);
         }
@@ -37,7 +40,10 @@ fn encode_hour(hour: Option<&Hour>, out: &mut Vec<u8>) {
     out.extend(hour.told.map_or([0, 0], |told| [told.eaqi, told.lqi]));
     let mask = (0..hour.means.len()).filter(|&i| hour.means[i].is_some());
     out.push(mask.fold(0, |mask, i| mask | 1 << i));
-    hour.means.iter().flatten().for_each(|mean| out.extend(mean.to_le_bytes()));
+    hour.means
+        .iter()
+        .flatten()
+        .for_each(|mean| out.extend(mean.to_le_bytes()));
 }
 
 /// The inverse of [`encode`]; `None` where the bytes are not of this version or not whole.
@@ -50,10 +56,17 @@ pub fn decode(bytes: &[u8]) -> Option<BTreeMap<u32, Hours>> {
     for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
         let asset = u32::from_le_bytes(take(&mut rest)?);
         let mut hours = Hours::default();
-        hours.base = Counts { end_ms: u64::from_le_bytes(take(&mut rest)?), ..hours.base };
+        hours.base = Counts {
+            end_ms: u64::from_le_bytes(take(&mut rest)?),
+            ..hours.base
+        };
         for counter in &mut hours.base.levels {
             let [active, above, below] = take(&mut rest)?;
-            *counter = Counter { active: active != 0, above, below };
+            *counter = Counter {
+                active: active != 0,
+                above,
+                below,
+            };
         }
         for code in &mut hours.raised {
             *code = u32::from_le_bytes(take(&mut rest)?);
@@ -78,7 +91,11 @@ fn decode_hour(rest: &mut &[u8]) -> Option<Option<Hour>> {
             *mean = Some(f64::from_le_bytes(take(rest)?));
         }
     }
-    Some(Some(Hour { end_ms, means, told }))
+    Some(Some(Hour {
+        end_ms,
+        means,
+        told,
+    }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

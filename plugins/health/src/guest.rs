@@ -49,17 +49,25 @@ impl Ids {
         };
         let topic = |name: &&str| {
             let entry = dict.topics.iter().find(|entry| entry.urn == *name);
-            entry.map(|entry| entry.id).ok_or_else(|| format!("topic {name}: not in the dictionary"))
+            entry
+                .map(|entry| entry.id)
+                .ok_or_else(|| format!("topic {name}: not in the dictionary"))
         };
         let pollutant = |pollutant: Pollutant| {
             let entry = metric(pollutant.metric())?;
             match entry.unit == UNIT {
                 true => Ok((entry.id, pollutant)),
-                false => Err(format!("metric {}: unit {}, not {UNIT}", entry.urn, entry.unit)),
+                false => Err(format!(
+                    "metric {}: unit {}, not {UNIT}",
+                    entry.urn, entry.unit
+                )),
             }
         };
         Ok(Self {
-            pollutants: Pollutant::ALL.into_iter().map(pollutant).collect::<Result<_, _>>()?,
+            pollutants: Pollutant::ALL
+                .into_iter()
+                .map(pollutant)
+                .collect::<Result<_, _>>()?,
             topics: TOPICS.iter().map(topic).collect::<Result<_, _>>()?,
             eaqi: metric("eaqi")?.id,
             lqi: metric("lqi")?.id,
@@ -86,23 +94,42 @@ fn hourly(ids: &Ids, readings: usize, w: &Windows) -> Vec<Window> {
 
 fn text(level: &Level, raise: bool, value: f64, rule: &Rule) -> String {
     let past = if raise { "since" } else { "no longer" };
-    let at = tables::LEVELS.iter().position(|l| l == level).unwrap_or_default();
+    let at = tables::LEVELS
+        .iter()
+        .position(|l| l == level)
+        .unwrap_or_default();
     let threshold = &rule.settings.thresholds[at];
     let (limit, hours) = (threshold.limit, threshold.raise_after);
     match level.measure {
         Measure::Eaqi => format!("EAQI class {value}, {past} {hours} h at {limit} or worse"),
         Measure::Mean(p) => {
-            format!("{} {value:.0} {UNIT}, {past} {hours} h above {limit} {UNIT}", p.label())
+            format!(
+                "{} {value:.0} {UNIT}, {past} {hours} h above {limit} {UNIT}",
+                p.label()
+            )
         }
     }
 }
 
 fn output(ids: &Ids, rule: &Rule, findings: &[Finding]) -> Output {
-    let empty = || Derived { asset: vec![], metric: vec![], value: vec![], ts_ms: vec![] };
-    let mut out = Output { derived: empty(), alerts: vec![], commands: vec![] };
+    let empty = || Derived {
+        asset: vec![],
+        metric: vec![],
+        value: vec![],
+        ts_ms: vec![],
+    };
+    let mut out = Output {
+        derived: empty(),
+        alerts: vec![],
+        commands: vec![],
+    };
     for finding in findings {
         match *finding {
-            Finding::Index { asset, end_ms, index } => {
+            Finding::Index {
+                asset,
+                end_ms,
+                index,
+            } => {
                 for (metric, class) in [(ids.eaqi, index.eaqi), (ids.lqi, index.lqi)] {
                     out.derived.asset.push(asset);
                     out.derived.metric.push(metric);
@@ -110,7 +137,14 @@ fn output(ids: &Ids, rule: &Rule, findings: &[Finding]) -> Output {
                     out.derived.ts_ms.push(end_ms);
                 }
             }
-            Finding::Alert { asset, topic, level, raise, value, cause } => out.alerts.push(Alert {
+            Finding::Alert {
+                asset,
+                topic,
+                level,
+                raise,
+                value,
+                cause,
+            } => out.alerts.push(Alert {
                 asset,
                 topic: ids.topics[topic],
                 severity: match level.severity {
@@ -133,7 +167,10 @@ impl Guest for Health {
     fn init(dict: Dictionary, config: Vec<(String, String)>) -> Result<(), RuleError> {
         let ids = Ids::of(&dict).map_err(RuleError::BadConfig)?;
         let settings = Settings::parse(&config).map_err(RuleError::BadConfig)?;
-        HEALTH.set(Some(Health { ids, rule: Rule::new(settings) }));
+        HEALTH.set(Some(Health {
+            ids,
+            rule: Rule::new(settings),
+        }));
         Ok(())
     }
 
@@ -146,8 +183,11 @@ impl Guest for Health {
     }
 
     fn on_assets(changed: Vec<Asset>) -> Result<(), RuleError> {
-        let gone: BTreeSet<u32> =
-            changed.iter().filter(|asset| asset.kind.is_empty()).map(|asset| asset.id).collect();
+        let gone: BTreeSet<u32> = changed
+            .iter()
+            .filter(|asset| asset.kind.is_empty())
+            .map(|asset| asset.id)
+            .collect();
         with(|health| {
             if !gone.is_empty() {
                 health.rule.forget(&gone);
@@ -162,13 +202,17 @@ impl Guest for Health {
 
     fn snapshot() -> Vec<u8> {
         HEALTH.with_borrow(|health| {
-            health.as_ref().map(|health| bytes::encode(&health.rule.assets)).unwrap_or_default()
+            health
+                .as_ref()
+                .map(|health| bytes::encode(&health.rule.assets))
+                .unwrap_or_default()
         })
     }
 
     fn restore(state: Vec<u8>) -> Result<(), RuleError> {
-        let assets = bytes::decode(&state)
-            .ok_or_else(|| RuleError::Internal("state is not of version 1 or not whole".to_owned()))?;
+        let assets = bytes::decode(&state).ok_or_else(|| {
+            RuleError::Internal("state is not of version 1 or not whole".to_owned())
+        })?;
         with(|health| {
             health.rule.assets = assets;
             Ok(())

@@ -6,7 +6,7 @@
 
 use crate::hysteresis::{Counter, Threshold};
 use crate::index::{Index, index};
-use crate::tables::{LEVEL_COUNT, LEVELS, Measure, Means, Pollutant, TOPICS};
+use crate::tables::{LEVEL_COUNT, LEVELS, Means, Measure, Pollutant, TOPICS};
 
 /// Milliseconds.
 pub const HOUR: u64 = 3_600_000;
@@ -50,7 +50,11 @@ impl Counts {
 
 impl Hour {
     fn new(end_ms: u64) -> Self {
-        Self { end_ms, means: [None; 5], told: None }
+        Self {
+            end_ms,
+            means: [None; 5],
+            told: None,
+        }
     }
 
     /// The value held against a level's limit; `None`: insufficient data.
@@ -122,6 +126,9 @@ impl Hours {
 
     /// Counts after the latest hour.
     pub fn counts(&self, thresholds: &Thresholds) -> Counts {
-        [self.older, self.newer].iter().flatten().fold(self.base, |c, h| c.step(h, thresholds))
+        [self.older, self.newer]
+            .iter()
+            .flatten()
+            .fold(self.base, |c, h| c.step(h, thresholds))
     }
 }

@@ -33,14 +33,26 @@ impl Counter {
     #[must_use]
     pub fn step(self, value: Option<f64>, threshold: &Threshold) -> Self {
         let limit = threshold.limit;
-        let idle = Self { above: 0, below: 0, ..self };
+        let idle = Self {
+            above: 0,
+            below: 0,
+            ..self
+        };
         let Some(value) = value else { return idle };
         if value > limit || (threshold.inclusive && value == limit) {
             let above = self.above.saturating_add(1);
-            Self { active: self.active || above >= threshold.raise_after, above, below: 0 }
+            Self {
+                active: self.active || above >= threshold.raise_after,
+                above,
+                below: 0,
+            }
         } else if value < limit * (1.0 - threshold.clear_margin) {
             let below = self.below.saturating_add(1);
-            Self { active: self.active && below < threshold.clear_after, above: 0, below }
+            Self {
+                active: self.active && below < threshold.clear_after,
+                above: 0,
+                below,
+            }
         } else {
             idle
         }
@@ -60,7 +72,10 @@ mod tests {
     };
 
     fn active_after(values: &[Option<f64>]) -> bool {
-        values.iter().fold(Counter::default(), |c, v| c.step(*v, &LIMIT)).active
+        values
+            .iter()
+            .fold(Counter::default(), |c, v| c.step(*v, &LIMIT))
+            .active
     }
 
     #[test]
@@ -68,7 +83,10 @@ mod tests {
         assert!(!active_after(&[Some(101.0)]));
         assert!(active_after(&[Some(101.0), Some(101.0)]));
         assert!(!active_after(&[Some(101.0), Some(99.0), Some(101.0)]));
-        assert!(!active_after(&[Some(100.0), Some(100.0)]), "the limit itself is not past it");
+        assert!(
+            !active_after(&[Some(100.0), Some(100.0)]),
+            "the limit itself is not past it"
+        );
     }
 
     #[test]
@@ -77,20 +95,34 @@ mod tests {
         let then = |tail: &[Option<f64>]| active_after(&[&up, tail].concat());
         assert!(then(&[Some(89.0), Some(89.0)]));
         assert!(!then(&[Some(89.0), Some(89.0), Some(89.0)]));
-        assert!(then(&[Some(90.0), Some(90.0), Some(90.0)]), "within the margin nothing clears");
+        assert!(
+            then(&[Some(90.0), Some(90.0), Some(90.0)]),
+            "within the margin nothing clears"
+        );
         assert!(then(&[Some(89.0), Some(89.0), Some(95.0), Some(89.0)]));
     }
 
     #[test]
     fn an_hour_without_data_ends_both_counts() {
         assert!(!active_after(&[Some(101.0), None, Some(101.0)]));
-        let up = [Some(101.0), Some(101.0), Some(80.0), Some(80.0), None, Some(80.0)];
+        let up = [
+            Some(101.0),
+            Some(101.0),
+            Some(80.0),
+            Some(80.0),
+            None,
+            Some(80.0),
+        ];
         assert!(active_after(&up));
     }
 
     #[test]
     fn an_inclusive_limit_is_reached_by_itself() {
-        let threshold = Threshold { inclusive: true, raise_after: 1, ..LIMIT };
+        let threshold = Threshold {
+            inclusive: true,
+            raise_after: 1,
+            ..LIMIT
+        };
         assert!(Counter::default().step(Some(100.0), &threshold).active);
     }
 }

@@ -13,17 +13,27 @@ pub struct Index {
 
 /// The classes of an hour; `None` where no pollutant has enough data.
 pub fn index(means: &Means) -> Option<Index> {
-    Some(Index { eaqi: worst(means, &EAQI)?, lqi: worst(means, &LQI)? })
+    Some(Index {
+        eaqi: worst(means, &EAQI)?,
+        lqi: worst(means, &LQI)?,
+    })
 }
 
 fn worst<const N: usize>(means: &Means, table: &[[u16; N]; 5]) -> Option<u8> {
-    means.iter().zip(table).filter_map(|(mean, limits)| Some(class((*mean)?, limits))).max()
+    means
+        .iter()
+        .zip(table)
+        .filter_map(|(mean, limits)| Some(class((*mean)?, limits)))
+        .max()
 }
 
 /// 1 for the first band; a value above the last limit is of the last class.
 fn class(mean: f64, limits: &[u16]) -> u8 {
     let rounded = (mean + 0.5).floor();
-    1 + limits.iter().filter(|&&limit| rounded > f64::from(limit)).count() as u8
+    1 + limits
+        .iter()
+        .filter(|&&limit| rounded > f64::from(limit))
+        .count() as u8
 }
 
 #[cfg(test)]

@@ -66,7 +66,10 @@ pub struct Rule {
 impl Rule {
     /// Without state.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, assets: BTreeMap::new() }
+        Self {
+            settings,
+            assets: BTreeMap::new(),
+        }
     }
 
     /// Takes the windows of a batch, sorted by time, and says what changed by them.
@@ -78,16 +81,33 @@ impl Rule {
             if hours.advances(window.end_ms)
                 && let Some(cause) = causes.remove(&window.asset)
             {
-                settle(window.asset, hours, cause, &self.settings.thresholds, &mut findings);
+                settle(
+                    window.asset,
+                    hours,
+                    cause,
+                    &self.settings.thresholds,
+                    &mut findings,
+                );
             }
             let enough = window.coverage >= self.settings.coverage && window.mean.is_finite();
             let mean = enough.then_some(window.mean);
-            hours.put(window.end_ms, window.pollutant, mean, &self.settings.thresholds);
+            hours.put(
+                window.end_ms,
+                window.pollutant,
+                mean,
+                &self.settings.thresholds,
+            );
             causes.insert(window.asset, window.row);
         }
         for (asset, cause) in causes {
             if let Some(hours) = self.assets.get_mut(&asset) {
-                settle(asset, hours, cause, &self.settings.thresholds, &mut findings);
+                settle(
+                    asset,
+                    hours,
+                    cause,
+                    &self.settings.thresholds,
+                    &mut findings,
+                );
             }
         }
         findings
@@ -111,22 +131,46 @@ fn settle(
             && hour.told != Some(index)
         {
             hour.told = Some(index);
-            findings.push(Finding::Index { asset, end_ms: hour.end_ms, index });
+            findings.push(Finding::Index {
+                asset,
+                end_ms: hour.end_ms,
+                index,
+            });
         }
     }
-    let active = hours.counts(thresholds).levels.map(|counter| counter.active);
+    let active = hours
+        .counts(thresholds)
+        .levels
+        .map(|counter| counter.active);
     for (topic, name) in TOPICS.iter().enumerate() {
-        let levels = || LEVELS.iter().zip(active).filter(|(level, _)| level.topic == *name);
-        let now = levels().filter(|(_, active)| *active).map(|(level, _)| *level).last();
+        let levels = || {
+            LEVELS
+                .iter()
+                .zip(active)
+                .filter(|(level, _)| level.topic == *name)
+        };
+        let now = levels()
+            .filter(|(_, active)| *active)
+            .map(|(level, _)| *level)
+            .next_back();
         let before = hours.raised[topic];
         if now.map_or(0, |level| level.code) == before {
             continue;
         }
-        let was = levels().map(|(level, _)| *level).find(|level| level.code == before);
+        let was = levels()
+            .map(|(level, _)| *level)
+            .find(|level| level.code == before);
         if let Some(level) = now.or(was) {
             hours.raised[topic] = now.map_or(0, |level| level.code);
             let value = latest(hours, level.measure);
-            findings.push(Finding::Alert { asset, topic, level, raise: now.is_some(), value, cause });
+            findings.push(Finding::Alert {
+                asset,
+                topic,
+                level,
+                raise: now.is_some(),
+                value,
+                cause,
+            });
         }
     }
 }
@@ -135,5 +179,8 @@ fn settle(
 /// moves an alert; a correction that takes the value away leaves the one before it, else 0.
 fn latest(hours: &Hours, measure: Measure) -> f64 {
     let kept = [hours.newer, hours.older];
-    kept.iter().flatten().find_map(|hour| hour.measure(measure)).unwrap_or_default()
+    kept.iter()
+        .flatten()
+        .find_map(|hour| hour.measure(measure))
+        .unwrap_or_default()
 }

@@ -26,7 +26,12 @@ impl Settings {
         let mut thresholds: Vec<Threshold> = Vec::with_capacity(LEVEL_COUNT);
         for level in LEVELS {
             thresholds.push(Threshold {
-                limit: number(config, &format!("limit.{}.{}", level.topic, level.code), 0.0, 1e6)?,
+                limit: number(
+                    config,
+                    &format!("limit.{}.{}", level.topic, level.code),
+                    0.0,
+                    1e6,
+                )?,
                 inclusive: level.measure == Measure::Eaqi,
                 raise_after: count(&format!("raise_after.{}", level.topic))?,
                 clear_after,
@@ -34,7 +39,10 @@ impl Settings {
             });
         }
         let thresholds = thresholds.try_into().map_err(|_| "levels".to_owned())?;
-        Ok(Self { coverage: share("coverage")?, thresholds })
+        Ok(Self {
+            coverage: share("coverage")?,
+            thresholds,
+        })
     }
 }
 
@@ -43,6 +51,8 @@ fn number(config: &[(String, String)], key: &str, min: f64, max: f64) -> Result<
     let value = value.ok_or_else(|| format!("{key}: missing"))?;
     match value.parse::<f64>() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(format!("{key}: {value:?} is not a number from {min} to {max}")),
+        _ => Err(format!(
+            "{key}: {value:?} is not a number from {min} to {max}"
+        )),
     }
 }

@@ -103,11 +103,22 @@ pub struct Level {
 }
 
 const fn level(topic: &'static str, code: u32, severity: Severity, measure: Measure) -> Level {
-    Level { topic, code, severity, measure }
+    Level {
+        topic,
+        code,
+        severity,
+        measure,
+    }
 }
 
 /// Alert topics in the order of [`LEVELS`].
-pub const TOPICS: [&str; 5] = ["eaqi_poor", "no2_alarm", "so2_alarm", "o3_information", "o3_alarm"];
+pub const TOPICS: [&str; 5] = [
+    "eaqi_poor",
+    "no2_alarm",
+    "so2_alarm",
+    "o3_information",
+    "o3_alarm",
+];
 
 /// Number of [`LEVELS`].
 pub const LEVEL_COUNT: usize = 7;
@@ -117,8 +128,28 @@ pub const LEVELS: [Level; LEVEL_COUNT] = [
     level("eaqi_poor", 4, Severity::Warning, Measure::Eaqi),
     level("eaqi_poor", 5, Severity::Major, Measure::Eaqi),
     level("eaqi_poor", 6, Severity::Major, Measure::Eaqi),
-    level("no2_alarm", 1, Severity::Critical, Measure::Mean(Pollutant::No2)),
-    level("so2_alarm", 1, Severity::Critical, Measure::Mean(Pollutant::So2)),
-    level("o3_information", 1, Severity::Warning, Measure::Mean(Pollutant::O3)),
-    level("o3_alarm", 1, Severity::Critical, Measure::Mean(Pollutant::O3)),
+    level(
+        "no2_alarm",
+        1,
+        Severity::Critical,
+        Measure::Mean(Pollutant::No2),
+    ),
+    level(
+        "so2_alarm",
+        1,
+        Severity::Critical,
+        Measure::Mean(Pollutant::So2),
+    ),
+    level(
+        "o3_information",
+        1,
+        Severity::Warning,
+        Measure::Mean(Pollutant::O3),
+    ),
+    level(
+        "o3_alarm",
+        1,
+        Severity::Critical,
+        Measure::Mean(Pollutant::O3),
+    ),
 ];

@@ -1,7 +1,9 @@
 //! Every row a plugin gives out is held against its manifest and the batch it answers: a row that
 //! does not pass is dropped and counted by reason, the others stand.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use hashbrown::{HashMap, HashSet};
 
 use crate::bindings::quartier::rule::types as raw;
 use crate::manifest::Manifest;

@@ -7,8 +7,9 @@
 //! is as before it. After [`QUARANTINE`] failed batches in a row the plugin is called no more.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::time::Instant;
+
+use hashbrown::HashSet;
 
 use crate::check::{Allowed, Check};
 use crate::engine::Host;
@@ -140,10 +141,11 @@ impl Runner {
         })?;
         let saved = std::mem::replace(&mut self.saved, saved);
         let since = std::mem::take(&mut self.since);
+        self.instance = None;
         if !self.quarantined()
             && let Err(failure) = self.recover()
         {
-            (self.saved, self.since, self.instance) = (saved, since, None);
+            (self.saved, self.since) = (saved, since);
             return Err(self.failed(&failure));
         }
         self.known = self.saved.assets.keys().copied().collect();
@@ -171,7 +173,8 @@ impl Runner {
         })
     }
 
-    /// Runs one batch. Never panics, never waits longer than a few of the manifest's deadlines.
+    /// Runs one batch. Bounded by the fuel of at most two attempts, each with the batches since the
+    /// last saved state, and by the deadline of each call.
     pub fn run(&mut self, batch: &Batch) -> Answer {
         if self.quarantined() {
             return refused("quarantined".to_owned());

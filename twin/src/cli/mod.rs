@@ -3,7 +3,7 @@
 mod area;
 mod check;
 mod demo;
-mod output;
+mod publish;
 mod replay;
 mod serve;
 mod simulate;

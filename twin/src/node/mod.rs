@@ -9,6 +9,7 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod declared;
+mod kept;
 mod tick;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
 use declared::Declared;
+use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -115,7 +117,8 @@ pub struct Node {
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
-    front: Vec<JoinHandle<()>>,
+    front: JoinHandle<()>,
+    ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
     status_topic: String,
     _data: DataDir,
@@ -157,7 +160,8 @@ impl Node {
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
         };
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, kept(&store)?)?);
+        let (kept, messages) = Kept::load(&store)?;
+        let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
 
         let workers =
             engine::start_workers(assignments, Arc::clone(&journal), Arc::clone(&store), Arc::clone(&twin))?;
@@ -206,11 +210,14 @@ impl Node {
         let status_topic = format!("node/v1/{}/status", config.node.name);
         let api = http::Api { status: Arc::clone(&status), store: Arc::clone(&store), figures };
         outputs.push(tokio::spawn(http::serve(http, api, ended)));
-        let ticking = tick::run(Arc::clone(&status), Arc::clone(&store), status_topic.clone(), closed.clone());
-        let front = vec![
-            tokio::spawn(async move { broker.serve(mqtt, until(closed)).await }),
-            tokio::spawn(ticking),
-        ];
+        let ticker = tick::Ticker {
+            status: Arc::clone(&status),
+            store: Arc::clone(&store),
+            topic: status_topic.clone(),
+            kept,
+        };
+        let ticker = tokio::spawn(ticker.run(closed.clone()));
+        let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
         Ok(Self {
             status,
             store,
@@ -220,6 +227,7 @@ impl Node {
             closing,
             ending,
             front,
+            ticker,
             outputs,
             status_topic,
             _data: data,
@@ -243,14 +251,15 @@ impl Node {
 
     /// Ends in data order: intake, journal, twin, plugins, outputs, snapshot.
     pub async fn stop(self) {
-        let Self { status, store, mut engine, closing, ending, front, outputs, status_topic, .. } = self;
+        let Self { status, store, mut engine, closing, ending, front, ticker, outputs, .. } = self;
         let offline = NodeStatus { status: "offline", ..status.online() };
-        publish_status(&status.broker, &status_topic, &offline);
+        publish_status(&status.broker, &self.status_topic, &offline);
         closing.send_replace(true);
         status.broker.shutdown(DRAIN).await;
-        let kept = status.broker.retained_kept();
-        for task in front {
-            let _ = task.await;
+        let retained = status.broker.retained_kept();
+        let (front, ticker) = tokio::join!(front, ticker);
+        if front.is_err() {
+            tracing::error!("the listener did not end well");
         }
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
@@ -262,9 +271,9 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let messages = kept.iter().map(|message| (message.topic.as_str(), &*message.payload));
-            if let Err(error) = store.save_retained(messages).and_then(|()| store.flush()) {
-                tracing::error!(%error, "retained messages were not kept");
+            let saved = ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
+            if !matches!(saved, Ok(Ok(()))) {
+                tracing::error!(?saved, "retained messages were not kept");
             }
             journal.close();
         });
@@ -321,15 +330,6 @@ fn broker_config(config: &Config) -> quartier_broker::Config {
         max_packet: config.mqtt.max_packet,
         ..quartier_broker::Config::default()
     }
-}
-
-fn kept(store: &Store) -> Result<Vec<Message>, StoreError> {
-    let message = |(topic, payload): (String, Vec<u8>)| Message {
-        topic,
-        payload: payload.into(),
-        retain: true,
-    };
-    Ok(store.load_retained()?.into_iter().map(message).collect())
 }
 
 fn sink_config(configured: &Influx) -> InfluxConfig {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::kept::Kept;
 use super::publish_status;
 use crate::engine::SNAPSHOT_CURSOR;
 use crate::event::{Entry, Event};
@@ -24,35 +25,47 @@ const IDLE: u32 = 10;
 /// Seconds between two messages on the status topic.
 const STATUS: u32 = 5;
 
-/// Runs until `closed` is true.
-pub(super) async fn run(
-    status: Arc<Status>,
-    store: Arc<Store>,
-    topic: String,
-    mut closed: watch::Receiver<bool>,
-) {
-    let mut timer = interval(EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut count, mut last) = (0u32, 0);
-    loop {
-        tokio::select! {
-            _ = timer.tick() => {}
-            _ = closed.wait_for(|closed| *closed) => return,
-        }
-        let stats = status.journal.stats();
-        if stats.last != last || count.is_multiple_of(IDLE) {
-            last = tick(&status).unwrap_or(stats.last);
-        }
-        if count.is_multiple_of(STATUS) {
-            publish_status(&status.broker, &topic, &status.online());
-            let (status, store) = (Arc::clone(&status), Arc::clone(&store));
-            let released = spawn_blocking(move || release(&status, &store)).await;
-            if let Ok(Err(error)) = released {
-                tracing::error!(%error, "the journal's segments are kept for now");
+/// What the ticks work with.
+pub(super) struct Ticker {
+    pub(super) status: Arc<Status>,
+    pub(super) store: Arc<Store>,
+    /// Topic of the node's status.
+    pub(super) topic: String,
+    pub(super) kept: Kept,
+}
+
+impl Ticker {
+    /// Runs until `closed` is true; hands back what is kept for the last time of saving it.
+    pub(super) async fn run(mut self, mut closed: watch::Receiver<bool>) -> Kept {
+        let mut timer = interval(EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut count, mut last) = (0u32, 0);
+        loop {
+            tokio::select! {
+                _ = timer.tick() => {}
+                _ = closed.wait_for(|closed| *closed) => return self.kept,
             }
+            let stats = self.status.journal.stats();
+            if stats.last != last || count.is_multiple_of(IDLE) {
+                last = tick(&self.status).unwrap_or(stats.last);
+            }
+            if count.is_multiple_of(STATUS) {
+                publish_status(&self.status.broker, &self.topic, &self.status.online());
+                self.keep_house();
+            }
+            gauges(&self.status);
+            count = count.wrapping_add(1);
         }
-        gauges(&status);
-        count = count.wrapping_add(1);
+    }
+
+    /// What touches the disk. It is little, so it is worth a worker's time but not a task.
+    fn keep_house(&mut self) {
+        let released = block_in_place(|| release(&self.status, &self.store));
+        let retained = self.status.broker.retained_kept();
+        let saved = block_in_place(|| self.kept.save(retained, &self.store));
+        if let Err(error) = released.and(saved) {
+            tracing::error!(%error, "the store cannot be used; segments and messages wait");
+        }
     }
 }
 
@@ -80,7 +93,7 @@ fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
 fn gauges(status: &Status) {
     let journal = status.journal.stats();
     let counts = status.counts();
-    let online = status.online();
+    let lag = status.lag();
     let (assets, streams, alerts) = {
         let twin = status.twin.read();
         (twin.assets().len(), twin.streams().len(), twin.alerts().len())
@@ -92,7 +105,7 @@ fn gauges(status: &Status) {
         ("quartier_journal_fsyncs", journal.fsyncs),
         ("quartier_journal_lost_entries", journal.lost),
         ("quartier_journal_dropped_entries", journal.dropped),
-        ("quartier_twin_lag_entries", online.lag.twin),
+        ("quartier_twin_lag_entries", lag.twin),
         ("quartier_twin_assets", assets as u64),
         ("quartier_twin_streams", streams as u64),
         ("quartier_twin_alerts", alerts as u64),
@@ -107,7 +120,7 @@ fn gauges(status: &Status) {
     for (name, value) in figures {
         metrics::gauge!(name).set(value as f64);
     }
-    if let Some(lag) = online.lag.influx {
+    if let Some(lag) = lag.influx {
         metrics::gauge!("quartier_influx_lag_entries").set(lag as f64);
     }
 }

@@ -1,0 +1,217 @@
+//! A broker on a port of its own, with a host that the test moves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quartier_broker::{
+    Broker, Client, Config, Gate, Hooks, Intake, Message, Publisher, Refused, RetainedSource,
+    Stats, Taken, Telemetry,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::wire::Wire;
+
+/// Longest wait for anything that must happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+const TAKES: u8 = 0;
+const FULL: u8 = 1;
+const FAILED: u8 = 2;
+
+/// An intake for `dt/..`: position n is its nth publish; durable is what the test says.
+pub(crate) struct TestIntake {
+    durable: watch::Sender<u64>,
+    mode: AtomicU8,
+    taken: Mutex<Vec<(String, Vec<u8>)>>,
+    runs: Mutex<Vec<usize>>,
+}
+
+impl TestIntake {
+    pub(crate) fn set_durable(&self, position: u64) {
+        self.durable.send_replace(position);
+    }
+
+    pub(crate) fn all_durable(&self) {
+        self.set_durable(u64::MAX);
+    }
+
+    pub(crate) fn set_full(&self) {
+        self.mode.store(FULL, SeqCst);
+    }
+
+    pub(crate) fn set_failed(&self) {
+        self.mode.store(FAILED, SeqCst);
+    }
+
+    pub(crate) fn set_ready(&self) {
+        self.mode.store(TAKES, SeqCst);
+    }
+
+    pub(crate) fn payloads(&self) -> Vec<String> {
+        let text = |(_, payload): &(String, Vec<u8>)| String::from_utf8_lossy(payload).into_owned();
+        self.taken.lock().iter().map(text).collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.taken.lock().len()
+    }
+
+    /// Lengths of the runs taken.
+    pub(crate) fn runs(&self) -> Vec<usize> {
+        self.runs.lock().clone()
+    }
+}
+
+impl Intake for TestIntake {
+    fn wants(&self, topic: &str) -> bool {
+        topic.starts_with("dt/")
+    }
+
+    fn take(&self, _: &Client, run: &[Telemetry<'_>]) -> Taken {
+        match self.mode.load(SeqCst) {
+            FULL => return Taken::Full,
+            FAILED => return Taken::Failed,
+            _ => {}
+        }
+        let mut taken = self.taken.lock();
+        taken.extend(run.iter().map(|t| (t.topic.to_owned(), t.payload.to_vec())));
+        self.runs.lock().push(run.len());
+        Taken::At(taken.len() as u64)
+    }
+
+    fn durable(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+}
+
+/// Lets everybody in but with the password "bad".
+struct TestGate;
+
+impl Gate for TestGate {
+    fn login(
+        &self,
+        _: &str,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+    ) -> Result<Arc<[String]>, Refused> {
+        match (user, password) {
+            (_, Some(b"bad")) => Err(Refused::BadUserOrPassword),
+            (Some("nobody"), _) => Err(Refused::NotAuthorized),
+            _ => Ok(Arc::from([])),
+        }
+    }
+}
+
+/// Keeps `twin/1` and `twin/2`.
+struct TestRetained;
+
+impl RetainedSource for TestRetained {
+    fn owns(&self, topic: &str) -> bool {
+        topic.starts_with("twin/")
+    }
+
+    fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        for topic in ["twin/1", "twin/2"] {
+            if ["twin/#", "twin/+", topic].contains(&filter) {
+                emit(topic.to_owned(), Bytes::from_static(b"from the host"));
+            }
+        }
+    }
+}
+
+/// A broker that serves.
+pub(crate) struct Door {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) intake: Arc<TestIntake>,
+    pub(crate) port: u16,
+}
+
+impl Door {
+    pub(crate) async fn open() -> Self {
+        Self::with(Config::default(), Vec::new()).await
+    }
+
+    pub(crate) async fn with(config: Config, kept: Vec<Message>) -> Self {
+        let intake = Arc::new(TestIntake {
+            durable: watch::Sender::new(0),
+            mode: AtomicU8::new(TAKES),
+            taken: Mutex::default(),
+            runs: Mutex::default(),
+        });
+        let hooks = Hooks {
+            gate: Arc::new(TestGate),
+            intake: intake.clone(),
+            retained: Arc::new(TestRetained),
+        };
+        let broker = Arc::new(Broker::start(config, hooks, kept).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = broker.clone();
+        tokio::spawn(async move { server.serve(listener, std::future::pending()).await });
+        Self {
+            broker,
+            intake,
+            port,
+        }
+    }
+
+    /// A 3.1.1 client with a clean session.
+    pub(crate) async fn v3(&self, id: &str) -> Wire {
+        Wire::join(self.port, crate::wire::Connect::v3(id)).await
+    }
+
+    /// An MQTT 5 client with a clean start.
+    pub(crate) async fn v5(&self, id: &str) -> Wire {
+        Wire::join(self.port, crate::wire::Connect::v5(id)).await
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.broker.stats()
+    }
+
+    /// Publishes from the host, off the async workers as the broker asks.
+    pub(crate) async fn host(&self, publish: impl FnOnce(Publisher) + Send + 'static) {
+        let publisher = self.broker.publisher();
+        tokio::task::spawn_blocking(move || publish(publisher))
+            .await
+            .unwrap();
+    }
+
+    /// Waits for a number to be counted.
+    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + SOON;
+        while !reached(self) {
+            assert!(
+                Instant::now() < deadline,
+                "never: {what}; {:?}",
+                self.stats()
+            );
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The broker still lets a client in, and delivers by exact topic and by wildcard.
+    pub(crate) async fn assert_serves(&self) {
+        let mut check = self.v5("").await;
+        check.subscribe(1, "still/+/here", 1).await;
+        check.subscribe(2, "still/serves", 0).await;
+        check.publish("still/ä/here", "1", 0, 0).await;
+        check.publish("still/serves", "2", 0, 0).await;
+        let mut got = vec![check.message().await.payload, check.message().await.payload];
+        got.sort();
+        assert_eq!(got, ["1", "2"]);
+    }
+}
+
+/// The result, which must be there soon.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(SOON, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("not in time: {what}"),
+    }
+}

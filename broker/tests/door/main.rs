@@ -1,0 +1,17 @@
+//! The broker over real sockets: MQTT 3.1.1 and 5 clients on one port, some of them hostile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod acknowledgement;
+mod clients;
+mod fan_out;
+mod harness;
+mod hostile;
+mod retained;
+mod sessions;
+mod slow;
+mod wire;

@@ -1,0 +1,7 @@
+//! The host with real components: hostile ones are contained, the health rule is reproducible.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod containment;
+mod health;
+mod loading;
+mod support;
