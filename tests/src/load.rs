@@ -101,7 +101,11 @@ impl Load {
             let thread = thread::spawn(move || device.run());
             (asset, acknowledged, Some(thread))
         });
-        Self { devices: devices.collect(), endless: options.most == u64::MAX, shared }
+        Self {
+            devices: devices.collect(),
+            endless: options.most == u64::MAX,
+            shared,
+        }
     }
 
     /// What is acknowledged by now.

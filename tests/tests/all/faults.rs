@@ -180,7 +180,12 @@ fn a_full_quota_refuses_with_0x97_and_loses_nothing_acknowledged() {
     let (mut client, _) = Client::connect(node.mqtt(), &ConnectOptions::new("late").v5()).unwrap();
     let mut taken = 0u64;
     let code = loop {
-        client.publish("dt/johannstadt/late/uptime", taken.to_string().as_bytes(), Some(7), false);
+        client.publish(
+            "dt/johannstadt/late/uptime",
+            taken.to_string().as_bytes(),
+            Some(7),
+            false,
+        );
         client.flush().unwrap();
         match client.receive(Duration::from_secs(10)).unwrap() {
             Some(Packet::PubAck(7, 0)) if taken < 20_000 => taken += 1,
@@ -201,6 +206,11 @@ fn a_full_quota_refuses_with_0x97_and_loses_nothing_acknowledged() {
         assert!(value + 1.0 >= sent.acknowledged as f64, "{sent:?}: {value}");
         assert_eq!(rev as f64, value + 1.0, "{sent:?}");
     }
-    let late = node.value("late", "uptime").map_or(0, |(value, _)| value as u64 + 1);
-    assert_eq!(late, taken, "what was refused is not there, what was acknowledged is");
+    let late = node
+        .value("late", "uptime")
+        .map_or(0, |(value, _)| value as u64 + 1);
+    assert_eq!(
+        late, taken,
+        "what was refused is not there, what was acknowledged is"
+    );
 }

@@ -237,9 +237,12 @@ fn sockets(node: &Node) -> String {
     let port = format!("{:04X}", node.mqtt().port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let ours = table.lines().filter(|line| {
-        line.split_ascii_whitespace().nth(1).is_some_and(|local| local.ends_with(&port))
+        line.split_ascii_whitespace()
+            .nth(1)
+            .is_some_and(|local| local.ends_with(&port))
     });
-    ours.map(|line| format!("\n{}", line.chars().take(60).collect::<String>())).collect()
+    ours.map(|line| format!("\n{}", line.chars().take(60).collect::<String>()))
+        .collect()
 }
 
 #[test]
@@ -265,10 +268,10 @@ fn mutated_streams_of_packets_leave_the_front_door_open() {
         Duration::from_secs(30),
         || {
             let ready = node.json("/readyz").to_string();
-            if ready.contains("0 connections") {
+            if ready.contains("\"0 connections\"") {
                 Ok(())
             } else {
-                Err(ready)
+                Err(ready + &sockets(&node))
             }
         },
     );
