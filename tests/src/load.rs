@@ -70,6 +70,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
+    endless: bool,
     devices: Vec<(String, Arc<AtomicU64>, Option<JoinHandle<()>>)>,
 }
 
@@ -102,6 +103,7 @@ impl Load {
         });
         Self {
             devices: devices.collect(),
+            endless: options.most == u64::MAX,
             shared,
         }
     }
@@ -128,9 +130,11 @@ impl Load {
         self.shared.refused.load(Ordering::SeqCst)
     }
 
-    /// No new readings; returns when all that were sent are acknowledged. Panics at the deadline.
+    /// Returns when everything is acknowledged: all there is of load with an end
+    /// ([`LoadOptions::most`]), and of endless load, which makes no new readings from here on, all
+    /// that was sent. Panics at the deadline.
     pub fn finish(mut self, within: Duration) -> Vec<Sent> {
-        self.shared.draining.store(true, Ordering::SeqCst);
+        self.shared.draining.store(self.endless, Ordering::SeqCst);
         let end = Instant::now() + within;
         while self
             .devices

@@ -39,7 +39,7 @@ pub struct Subscriber {
     process: Process,
 }
 
-/// One message, as `mosquitto_sub -F '%r %t %p'` prints it.
+/// One message, as `mosquitto_sub -F 'MESSAGE %r %t %p'` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Retain flag.
@@ -57,7 +57,7 @@ impl Subscriber {
             server,
             command("stdbuf", &["-oL", SUB, "-d", "-q", "1", "-V", version]),
         );
-        command.args(["-F", "@%r %t %p"]).args(args);
+        command.args(["-F", "MESSAGE %r %t %p"]).args(args);
         for filter in filters {
             command.args(["-t", filter]);
         }
@@ -99,7 +99,7 @@ impl Subscriber {
 }
 
 fn parse(line: &str) -> Option<Line> {
-    let mut parts = line.strip_prefix('@')?.splitn(3, ' ');
+    let mut parts = line.strip_prefix("MESSAGE ")?.splitn(3, ' ');
     Some(Line {
         retain: parts.next()? == "1",
         topic: parts.next()?.to_owned(),

@@ -8,6 +8,8 @@ mod dashboards;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod hostile;
