@@ -189,7 +189,7 @@ impl Config {
 const PREFIX: &str = "QUARTIER_";
 
 /// A quarter of it must hold what waits to be written, and the largest packet.
-const LEAST_QUOTA: u64 = 4_000_000;
+const LEAST_QUOTA: u64 = 262_144;
 
 /// `QUARTIER_MQTT__LISTEN=..` sets `mqtt.listen`; a value that is no TOML is a string.
 fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Config, ConfigError> {
