@@ -125,8 +125,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) topic: &'a str,
     /// May be empty.
     pub(crate) payload: &'a [u8],
-    /// Properties of the publisher, from [`super::PublishProperties::forwarded`]; like the
-    /// following not sent to 3.1.1 clients.
+    /// Properties of the publisher, from `PublishProperties::forwarded`; like the following not
+    /// sent to 3.1.1 clients.
     pub(crate) forward: &'a [u8],
     /// Seconds left.
     pub(crate) message_expiry: Option<u32>,

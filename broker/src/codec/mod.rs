@@ -27,14 +27,13 @@ mod tests;
 pub(crate) use connect::{Refusal, decode_connect};
 pub(crate) use decode::decode;
 pub(crate) use encode::{
-    AckKind, ConnAck, ConnAckProperties, Delivery, TooLarge, encode_ack, encode_disconnect,
-    encode_ping_resp, encode_sub_ack, encode_unsub_ack,
+    AckKind, ConnAck, ConnAckProperties, Delivery, encode_ack, encode_disconnect, encode_ping_resp,
+    encode_sub_ack, encode_unsub_ack,
 };
-pub(crate) use frame::{Frame, frame};
+pub(crate) use frame::frame;
 pub(crate) use packet::{
     Ack, Connect, Disconnect, Filter, Packet, Publish, QoS, RetainHandling, Subscribe, Unsubscribe,
     Version, Will,
 };
-pub(crate) use publish_properties::PublishProperties;
 pub(crate) use reason::{Malformed, ReasonCode};
-pub(crate) use topic::{matches, shared, valid_filter, valid_topic};
+pub(crate) use topic::{matches, shared, valid_topic};

@@ -160,7 +160,7 @@ pub(crate) struct Subscribe<'a> {
 /// One filter of a SUBSCRIBE. For 3.1.1 the options are those that make MQTT 5 behave like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Filter<'a> {
-    /// Valid by [`super::valid_filter`]; a `$share` filter has group and filter.
+    /// Valid by [`super::topic::valid_filter`]; a `$share` filter has group and filter.
     pub(crate) filter: &'a str,
     /// Highest quality of service to deliver with.
     pub(crate) qos: QoS,
@@ -188,7 +188,7 @@ pub(crate) enum RetainHandling {
 pub(crate) struct Unsubscribe<'a> {
     /// Not 0.
     pub(crate) pkid: u16,
-    /// At least one, each valid by [`super::valid_filter`].
+    /// At least one, each valid by [`super::topic::valid_filter`].
     pub(crate) filters: Vec<&'a str>,
 }
 

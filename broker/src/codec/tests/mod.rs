@@ -9,6 +9,9 @@ mod topics;
 mod vectors;
 
 use super::*;
+use super::{
+    encode::TooLarge, frame::Frame, publish_properties::PublishProperties, topic::valid_filter,
+};
 
 /// A packet of a first byte and the parts of its body.
 fn packet(first: u8, parts: &[&[u8]]) -> Vec<u8> {
