@@ -121,6 +121,10 @@ impl Config {
                 );
             }
         }
+        if self.journal.quota_bytes < LEAST_QUOTA {
+            let message = format!("must be at least {LEAST_QUOTA}: a few segments have to fit");
+            return wrong("journal.quota_bytes".into(), message);
+        }
         for (index, quarter) in self.quarters.iter().enumerate() {
             let key = format!("quarter {:?}", quarter.id);
             if !is_name(&quarter.id) {
@@ -183,6 +187,9 @@ impl Config {
 }
 
 const PREFIX: &str = "QUARTIER_";
+
+/// A quarter of it must hold what waits to be written, and the largest packet.
+const LEAST_QUOTA: u64 = 262_144;
 
 /// `QUARTIER_MQTT__LISTEN=..` sets `mqtt.listen`; a value that is no TOML is a string.
 fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Config, ConfigError> {

@@ -77,6 +77,7 @@ fn what_does_not_go_together_is_named_by_key() {
             "[[quarter]]\nid = \"a\"\nname = \"\"\ntimezone = \"Mars\"\n",
             "quarter \"a\"",
         ),
+        ("[journal]\nquota_bytes = 1000\n", "journal.quota_bytes"),
         ("[[plugin]]\nquarter = \"q\"\npath = \"p\"\n", "plugin p"),
     ] {
         let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
