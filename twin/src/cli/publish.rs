@@ -351,7 +351,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{Publisher, Target, WINDOW, address};
+    use super::{GIVE_UP, Publisher, Target, WINDOW, address, timeout};
 
     #[test]
     fn a_broker_is_named_with_or_without_scheme_and_port() {
@@ -416,7 +416,8 @@ mod tests {
                 .await
                 .unwrap();
         }
-        assert_eq!(publisher.finish().await.unwrap(), total as u64);
+        let finished = timeout(GIVE_UP, publisher.finish()).await.expect("all are acknowledged");
+        assert_eq!(finished.unwrap(), total as u64);
         let mut seen = broker.await.unwrap();
         let last = seen.pop().unwrap();
         // A PUBACK can get lost with its connection: then the message comes twice, never not at all.
