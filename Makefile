@@ -6,12 +6,18 @@ help:
 	@echo "make test   formatting, lints, licences, all tests"
 	@echo "make bench  the ratio table against mosquitto"
 
-run: plugins
-	cargo run --quiet --bin quartier -- demo
+# Where cargo puts what it builds.
+built = $${CARGO_TARGET_DIR:-target}
 
-plugins:
+run:
 	deploy/setup run
-	plugins/build
+	$(MAKE) --no-print-directory plugins
+	$(built)/debug/quartier demo
+
+# One selection of packages for every build: another one would compile the dependencies again.
+plugins:
+	cargo build --workspace --bins
+	QUARTIER_COMPONENTIZE=$(built)/debug/componentize plugins/build
 
 lint:
 	cargo fmt --all --check
@@ -22,14 +28,13 @@ lint:
 
 test:
 	deploy/setup test
-	plugins/build
+	$(MAKE) --no-print-directory plugins
 	$(MAKE) --no-print-directory lint
-	cargo test --manifest-path plugins/health/Cargo.toml --target-dir plugins/target/native
-	cargo build --workspace
+	cargo test --locked --manifest-path plugins/health/Cargo.toml --target-dir plugins/target/native
 	cargo test --workspace
 
 bench:
 	deploy/setup bench
-	plugins/build
-	cargo build --release --bin quartier
-	cargo run --release --package quartier-tests --bin bench
+	$(MAKE) --no-print-directory plugins
+	cargo build --workspace --bins --release
+	$(built)/release/bench

@@ -42,7 +42,13 @@ impl JournalFeed {
     ) -> Result<Self, ReadError> {
         let cursor = cursor.max(journal.stats().first.saturating_sub(1));
         let reader = journal.reader(cursor + 1)?;
-        Ok(Self { reader, frame: None, position: cursor, folded, twin })
+        Ok(Self {
+            reader,
+            frame: None,
+            position: cursor,
+            folded,
+            twin,
+        })
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, StoreError> {
@@ -70,7 +76,9 @@ impl Source for JournalFeed {
 
     fn fill(&mut self, out: &mut Lines, max_lines: usize) -> Result<(), StoreError> {
         while out.len() < max_lines {
-            let Some(frame) = self.next_frame()? else { return Ok(()) };
+            let Some(frame) = self.next_frame()? else {
+                return Ok(());
+            };
             let folded = *self.folded.borrow();
             let twin = self.twin.read();
             for (position, bytes) in frame.entries() {
@@ -116,7 +124,11 @@ fn observed_points(twin: &Twin, observed: &Observed<'_>, out: &mut Lines) {
 fn derived_points(twin: &Twin, decision: &Decision, out: &mut Lines) {
     for derived in &decision.derived {
         let cell = cell_tag(twin, &decision.quarter, &derived.asset);
-        let tags = (decision.quarter.as_str(), cell.as_deref(), derived.asset.as_str());
+        let tags = (
+            decision.quarter.as_str(),
+            cell.as_deref(),
+            derived.asset.as_str(),
+        );
         point(tags, &derived.metric, derived.value, derived.time, out);
     }
 }
@@ -128,17 +140,34 @@ fn point(
     time: Millis,
     out: &mut Lines,
 ) {
-    let domain = Vocabulary::builtin().get(field).map_or(Domain::Device, |metric| metric.domain);
+    let domain = Vocabulary::builtin()
+        .get(field)
+        .map_or(Domain::Device, |metric| metric.domain);
     let measurement = domain.as_str();
-    out.push(&Point { measurement, area, cell, device, field, value, time: time.0 });
+    out.push(&Point {
+        measurement,
+        area,
+        cell,
+        device,
+        field,
+        value,
+        time: time.0,
+    });
 }
 
 /// The cell of a fixed asset at resolution 9, of a mobile one at 7: each new value of a tag is a
 /// new series.
 fn cell_tag(twin: &Twin, quarter: &str, asset: &str) -> Option<String> {
     let index = twin.asset_index(twin.quarter_index(quarter)?, asset)?;
-    let mobile = twin.assets().get(index as usize).is_some_and(Asset::is_mobile);
-    let resolution = if mobile { Resolution::Seven } else { Resolution::Nine };
+    let mobile = twin
+        .assets()
+        .get(index as usize)
+        .is_some_and(Asset::is_mobile);
+    let resolution = if mobile {
+        Resolution::Seven
+    } else {
+        Resolution::Nine
+    };
     Some(twin.grid().cell(index)?.parent(resolution)?.to_string())
 }
 

@@ -32,7 +32,12 @@ impl ConfiguredUsers {
             .iter()
             .map(|user| (user.name.clone(), (user.clone(), roles(&user.roles))))
             .collect();
-        Self { anonymous, users, verified: Mutex::new(HashMap::new()), key: RandomState::new() }
+        Self {
+            anonymous,
+            users,
+            verified: Mutex::new(HashMap::new()),
+            key: RandomState::new(),
+        }
     }
 }
 
@@ -52,7 +57,8 @@ impl Gate for ConfiguredUsers {
         if self.verified.lock().get(name) == Some(&digest) {
             return Ok(Arc::clone(roles));
         }
-        let hash = PasswordHash::new(&user.password_hash).map_err(|_| Refused::BadUserOrPassword)?;
+        let hash =
+            PasswordHash::new(&user.password_hash).map_err(|_| Refused::BadUserOrPassword)?;
         Argon2::default()
             .verify_password(password, &hash)
             .map_err(|_| Refused::BadUserOrPassword)?;

@@ -41,7 +41,10 @@ impl TelemetryIntake {
             .iter()
             .map(|reason| {
                 let label = reason.as_str();
-                (label, metrics::counter!("quartier_intake_rejected_total", "reason" => label))
+                (
+                    label,
+                    metrics::counter!("quartier_intake_rejected_total", "reason" => label),
+                )
             })
             .collect();
         Self {
@@ -73,18 +76,32 @@ impl TelemetryIntake {
         let observed = decoded.observed;
         if !self.quarters.contains(observed.quarter) {
             let detail = format!("quarter {:?} is not one of this node's", observed.quarter);
-            return self.reject(client, at, telemetry, &Rejection { reason: Reason::Topic, detail });
+            return self.reject(
+                client,
+                at,
+                telemetry,
+                &Rejection {
+                    reason: Reason::Topic,
+                    detail,
+                },
+            );
         }
         if observed.readings.is_empty() && observed.place.is_none() {
             return;
         }
         let count = observed.readings.len() as u64;
-        let entry = Entry { at, event: Event::Observed(observed) };
+        let entry = Entry {
+            at,
+            event: Event::Observed(observed),
+        };
         let written = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()));
         match written {
             Ok(()) => self.readings.increment(count),
             Err(error) => {
-                let rejection = Rejection { reason: Reason::TooLarge, detail: error.to_string() };
+                let rejection = Rejection {
+                    reason: Reason::TooLarge,
+                    detail: error.to_string(),
+                };
                 self.reject(client, at, telemetry, &rejection);
             }
         }

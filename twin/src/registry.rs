@@ -50,8 +50,10 @@ pub enum RegistryError {
 /// # Errors
 /// The file cannot be read, or a line is not a cell.
 pub fn load_cells(path: &Path) -> Result<Vec<u64>, RegistryError> {
-    let set = CellSet::parse(&read(path)?)
-        .map_err(|source| RegistryError::Cells { path: path.to_owned(), source })?;
+    let set = CellSet::parse(&read(path)?).map_err(|source| RegistryError::Cells {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(set.cells().iter().map(|&cell| u64::from(cell)).collect())
 }
 
@@ -62,21 +64,33 @@ pub fn load_cells(path: &Path) -> Result<Vec<u64>, RegistryError> {
 pub fn load_assets(path: &Path, quarter: &str) -> Result<Vec<AssetRecord>, RegistryError> {
     let text = read(path)?;
     let toml = path.extension().is_some_and(|e| e == "toml");
-    let parsed = if toml { from_toml(&text, quarter) } else { from_geojson(&text, quarter) };
+    let parsed = if toml {
+        from_toml(&text, quarter)
+    } else {
+        from_geojson(&text, quarter)
+    };
     let assets = parsed.and_then(unique);
-    assets.map_err(|what| RegistryError::Assets { path: path.to_owned(), what })
+    assets.map_err(|what| RegistryError::Assets {
+        path: path.to_owned(),
+        what,
+    })
 }
 
 fn read(path: &Path) -> Result<String, RegistryError> {
-    fs::read_to_string(path)
-        .map_err(|source| RegistryError::Read { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| RegistryError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn unique(assets: Vec<AssetRecord>) -> Result<Vec<AssetRecord>, String> {
     let mut seen = hashbrown::HashSet::new();
     for asset in &assets {
         if !is_name(&asset.id) {
-            return Err(format!("asset {:?}: the id must be one topic level", asset.id));
+            return Err(format!(
+                "asset {:?}: the id must be one topic level",
+                asset.id
+            ));
         }
         if !seen.insert(asset.id.clone()) {
             return Err(format!("asset {:?} is there twice", asset.id));
@@ -133,7 +147,11 @@ fn from_toml(text: &str, quarter: &str) -> Result<Vec<AssetRecord>, String> {
             kind: asset.kind,
             name: asset.name,
             place,
-            attributes: asset.attributes.into_iter().map(|(k, v)| (k, text(v))).collect(),
+            attributes: asset
+                .attributes
+                .into_iter()
+                .map(|(k, v)| (k, text(v)))
+                .collect(),
             relations: edges(asset.relations),
             automatic: false,
         })
@@ -151,8 +169,9 @@ fn edges(relations: BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
 }
 
 fn from_geojson(text: &str, quarter: &str) -> Result<Vec<AssetRecord>, String> {
-    let collection: FeatureCollection =
-        text.parse().map_err(|error: geojson::Error| error.to_string())?;
+    let collection: FeatureCollection = text
+        .parse()
+        .map_err(|error: geojson::Error| error.to_string())?;
     (1..)
         .zip(collection.features)
         .map(|(number, feature)| {
@@ -176,7 +195,11 @@ fn from_feature(feature: Feature, quarter: &str) -> Result<AssetRecord, String> 
                 Place::new(*lat, *lon)
                     .ok_or_else(|| format!("asset {id:?}: {lat}, {lon} is no place"))?,
             ),
-            _ => return Err(format!("asset {id:?}: a point needs longitude and latitude")),
+            _ => {
+                return Err(format!(
+                    "asset {id:?}: a point needs longitude and latitude"
+                ));
+            }
         },
         Some(_) => return Err(format!("asset {id:?}: the geometry must be a Point")),
     };
@@ -229,7 +252,10 @@ mod tests {
             "relations":{"feeds":["m-2","m-1"]}}}]}"#;
         let toml = "[[asset]]\nid = \"f-1\"\nkind = \"feeder\"\nname = \"F 1\"\nlat = 51.05\nlon = 13.77\n\
             attributes = { rated_kva = 630 }\nrelations = { feeds = [\"m-2\", \"m-1\"] }\n";
-        assert_eq!(from_geojson(geojson, "q").unwrap(), from_toml(toml, "q").unwrap());
+        assert_eq!(
+            from_geojson(geojson, "q").unwrap(),
+            from_toml(toml, "q").unwrap()
+        );
     }
 
     #[test]

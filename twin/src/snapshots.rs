@@ -106,8 +106,11 @@ impl Snapshots {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let position = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            if let Some(position) = position.filter(|_| path.extension().is_some_and(|e| e == "snap"))
+            let position = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok());
+            if let Some(position) =
+                position.filter(|_| path.extension().is_some_and(|e| e == "snap"))
             {
                 files.push((position, path));
             }
@@ -133,7 +136,11 @@ mod tests {
     use super::{Snapshot, Snapshots};
 
     fn snapshot(position: u64) -> Snapshot {
-        Snapshot { position, twin: vec![7; 100], plugins: Vec::new() }
+        Snapshot {
+            position,
+            twin: vec![7; 100],
+            plugins: Vec::new(),
+        }
     }
 
     #[test]

@@ -88,7 +88,12 @@ impl Status {
     /// All parts, those that everything needs first.
     pub fn parts(&self) -> Vec<Part> {
         let stats = self.journal.stats();
-        let mut parts = vec![journal(&stats), self.twin_part(&stats), self.mqtt(), self.plugin_part()];
+        let mut parts = vec![
+            journal(&stats),
+            self.twin_part(&stats),
+            self.mqtt(),
+            self.plugin_part(),
+        ];
         parts.extend(self.influx.as_ref().map(|influx| sink(&influx.report())));
         parts
     }
@@ -123,17 +128,29 @@ impl Status {
 
     fn twin_part(&self, stats: &JournalStats) -> Part {
         let behind = stats.durable.saturating_sub(*self.folded.borrow());
-        let state = if behind < LATE { State::Ok } else { State::Degraded };
+        let state = if behind < LATE {
+            State::Ok
+        } else {
+            State::Degraded
+        };
         let twin = self.twin.read();
         let (assets, streams) = (twin.assets().len(), twin.streams().len());
         let detail = format!("{assets} assets, {streams} streams, {behind} entries behind");
-        Part { name: "twin", state, detail }
+        Part {
+            name: "twin",
+            state,
+            detail,
+        }
     }
 
     fn mqtt(&self) -> Part {
         let stats = self.broker.stats();
         let detail = format!("{} connections", stats.connections);
-        Part { name: "mqtt", state: State::Ok, detail }
+        Part {
+            name: "mqtt",
+            state: State::Ok,
+            detail,
+        }
     }
 
     fn plugin_part(&self) -> Part {
@@ -145,36 +162,65 @@ impl Status {
             .collect();
         if set_aside.is_empty() {
             let detail = format!("{} running", stats.len());
-            Part { name: "plugins", state: State::Ok, detail }
+            Part {
+                name: "plugins",
+                state: State::Ok,
+                detail,
+            }
         } else {
             let detail = format!("in quarantine: {}", set_aside.join(", "));
-            Part { name: "plugins", state: State::Degraded, detail }
+            Part {
+                name: "plugins",
+                state: State::Degraded,
+                detail,
+            }
         }
     }
 }
 
 fn journal(stats: &JournalStats) -> Part {
     let (mb, quota) = (stats.bytes / 1_000_000, stats.quota / 1_000_000);
-    let part = |state, detail| Part { name: "journal", state, detail };
+    let part = |state, detail| Part {
+        name: "journal",
+        state,
+        detail,
+    };
     if let Some(failed) = &stats.failed {
-        return part(State::Down, format!("{failed}; check the disk and restart the node"));
+        return part(
+            State::Down,
+            format!("{failed}; check the disk and restart the node"),
+        );
     }
     if stats.no_space {
-        return part(State::Down, "the disk is full; devices wait until there is room".to_owned());
+        return part(
+            State::Down,
+            "the disk is full; devices wait until there is room".to_owned(),
+        );
     }
     #[expect(clippy::cast_precision_loss, reason = "a share, for a threshold")]
     let share = stats.bytes as f64 / stats.quota.max(1) as f64;
     if share > NEARLY_FULL {
         return part(State::Degraded, format!("{mb} of {quota} MB quota used"));
     }
-    part(State::Ok, format!("position {}, {mb} of {quota} MB", stats.durable))
+    part(
+        State::Ok,
+        format!("position {}, {mb} of {quota} MB", stats.durable),
+    )
 }
 
 fn sink(report: &SinkReport) -> Part {
-    let state = if report.status == SinkStatus::Ok { State::Ok } else { State::Degraded };
+    let state = if report.status == SinkStatus::Ok {
+        State::Ok
+    } else {
+        State::Degraded
+    };
     let mut detail = format!("{} lines sent, {} entries behind", report.lines, report.lag);
     if let Some(error) = &report.last_error {
         detail = format!("{detail}; {error}");
     }
-    Part { name: "influx", state, detail }
+    Part {
+        name: "influx",
+        state,
+        detail,
+    }
 }

@@ -33,9 +33,13 @@ pub fn stream_topic(twin: &Twin, stream: &Stream) -> Option<String> {
     let quarter = &twin.quarter_of(asset)?.record.id;
     let (first, domain) = (prefix(metric.personal), metric.domain.as_str());
     let (id, name) = (&asset.id, &metric.name);
-    let mut topic =
-        String::with_capacity(first.len() + quarter.len() + domain.len() + id.len() + name.len() + 7);
-    for (index, level) in [first, "v1", quarter, domain, id, name].into_iter().enumerate() {
+    let mut topic = String::with_capacity(
+        first.len() + quarter.len() + domain.len() + id.len() + name.len() + 7,
+    );
+    for (index, level) in [first, "v1", quarter, domain, id, name]
+        .into_iter()
+        .enumerate()
+    {
         if index > 0 {
             topic.push('/');
         }
@@ -53,19 +57,27 @@ pub fn area_topic(twin: &Twin, stream: &Stream) -> Option<String> {
     let levels = area_topic_levels(cell)?;
     let (r6, [d7, d8, d9, d10]) = (levels.r6, levels.digits);
     let (domain, id, name) = (metric.domain.as_str(), &asset.id, &metric.name);
-    Some(format!("area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/{domain}/{id}/{name}"))
+    Some(format!(
+        "area/v1/{r6}/{d7}/{d8}/{d9}/{d10}/{domain}/{id}/{name}"
+    ))
 }
 
 /// `cell/v1/{resolution}/{cell}/{domain}/{metric}`.
 pub fn cell_topic(twin: &Twin, cell: CellIndex, metric: u16) -> Option<String> {
     let metric = twin.metrics().get(usize::from(metric))?;
     let (resolution, domain) = (u8::from(cell.resolution()), metric.domain.as_str());
-    Some(format!("cell/v1/{resolution}/{cell}/{domain}/{}", metric.name))
+    Some(format!(
+        "cell/v1/{resolution}/{cell}/{domain}/{}",
+        metric.name
+    ))
 }
 
 /// Whether an aggregate may be seen: of a personal metric only with enough assets in it.
 pub fn may_show(twin: &Twin, metric: u16, aggregate: &Aggregate) -> bool {
-    let personal = twin.metrics().get(usize::from(metric)).is_none_or(|metric| metric.personal);
+    let personal = twin
+        .metrics()
+        .get(usize::from(metric))
+        .is_none_or(|metric| metric.personal);
     !personal || aggregate.assets >= K_ANONYMITY
 }
 
@@ -77,7 +89,8 @@ pub fn alert_topic(key: &AlertKey) -> String {
 /// Publishes what the fold changed, as far as somebody may listen.
 pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
     let mut batch = Vec::new();
-    let [on_twin, on_personal, on_area] = ["twin", "personal", "area"].map(|l| publisher.anyone_for(l));
+    let [on_twin, on_personal, on_area] =
+        ["twin", "personal", "area"].map(|l| publisher.anyone_for(l));
     if on_twin || on_personal || on_area {
         for change in &effects.changes {
             changed(twin, change, (on_twin, on_personal, on_area), &mut batch);
@@ -85,15 +98,22 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
     }
     if !effects.cells.is_empty() && publisher.anyone_for("cell") {
         for (cell, metric, aggregate) in &effects.cells {
-            let shown = aggregate.as_ref().filter(|aggregate| may_show(twin, *metric, aggregate));
+            let shown = aggregate
+                .as_ref()
+                .filter(|aggregate| may_show(twin, *metric, aggregate));
             if let Some(topic) = cell_topic(twin, *cell, *metric) {
-                batch.push(retained(topic, shown.map_or_else(Bytes::new, aggregate_json)));
+                batch.push(retained(
+                    topic,
+                    shown.map_or_else(Bytes::new, aggregate_json),
+                ));
             }
         }
     }
     if !effects.alerts.is_empty() && publisher.anyone_for("alert") {
         for (key, alert) in &effects.alerts {
-            let payload = alert.as_ref().map_or_else(Bytes::new, |a: &Alert| alert_json(a));
+            let payload = alert
+                .as_ref()
+                .map_or_else(Bytes::new, |a: &Alert| alert_json(a));
             batch.push(retained(alert_topic(key), payload));
         }
     }
@@ -101,7 +121,11 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
         for (position, decision) in &effects.decisions {
             let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
             let payload = decision_json(*position, decision);
-            batch.push(Message { topic, payload, retain: false });
+            batch.push(Message {
+                topic,
+                payload,
+                retain: false,
+            });
         }
     }
     if !batch.is_empty() {
@@ -115,18 +139,34 @@ fn changed(
     (on_twin, on_personal, on_area): (bool, bool, bool),
     batch: &mut Vec<Message>,
 ) {
-    let Some(stream) = twin.streams().get(change.stream as usize) else { return };
-    let Some(metric) = twin.metric_of(stream) else { return };
+    let Some(stream) = twin.streams().get(change.stream as usize) else {
+        return;
+    };
+    let Some(metric) = twin.metric_of(stream) else {
+        return;
+    };
     let payload = stream_json(change, &metric.unit);
-    let wanted = if metric.personal { on_personal } else { on_twin };
+    let wanted = if metric.personal {
+        on_personal
+    } else {
+        on_twin
+    };
     if wanted && let Some(topic) = stream_topic(twin, stream) {
         batch.push(retained(topic, payload.clone()));
     }
     if on_area && let Some(topic) = area_topic(twin, stream) {
-        batch.push(Message { topic, payload, retain: false });
+        batch.push(Message {
+            topic,
+            payload,
+            retain: false,
+        });
     }
 }
 
 fn retained(topic: String, payload: Bytes) -> Message {
-    Message { topic, payload, retain: true }
+    Message {
+        topic,
+        payload,
+        retain: true,
+    }
 }

@@ -9,7 +9,11 @@ use crate::registry::{load_assets, load_cells};
 pub(super) fn run(path: &Path, json: bool) -> Outcome {
     let checked = check(path);
     if json {
-        let errors: Vec<String> = checked.iter().flat_map(|r| r.as_ref().err()).cloned().collect();
+        let errors: Vec<String> = checked
+            .iter()
+            .flat_map(|r| r.as_ref().err())
+            .cloned()
+            .collect();
         let report = serde_json::json!({ "file": path, "ok": errors.is_empty(), "errors": errors });
         println!("{report}");
     } else {
@@ -39,7 +43,11 @@ fn check(path: &Path) -> Vec<Result<String, String>> {
     ))];
     for quarter in &config.quarters {
         let cells = quarter.cells_file.as_deref().map(load_cells).transpose();
-        let assets = quarter.assets_file.as_deref().map(|p| load_assets(p, &quarter.id)).transpose();
+        let assets = quarter
+            .assets_file
+            .as_deref()
+            .map(|p| load_assets(p, &quarter.id))
+            .transpose();
         report.push(match (cells, assets) {
             (Ok(cells), Ok(assets)) => Ok(format!(
                 "quarter {}: {} cells, {} assets",
@@ -53,9 +61,16 @@ fn check(path: &Path) -> Vec<Result<String, String>> {
     for plugin in &config.plugins {
         let manifest = plugin.path.join("manifest.toml");
         report.push(if manifest.is_file() {
-            Ok(format!("plugin {} in {}", plugin.path.display(), plugin.quarter))
+            Ok(format!(
+                "plugin {} in {}",
+                plugin.path.display(),
+                plugin.quarter
+            ))
         } else {
-            Err(format!("{}: there is no manifest.toml", plugin.path.display()))
+            Err(format!(
+                "{}: there is no manifest.toml",
+                plugin.path.display()
+            ))
         });
     }
     report

@@ -19,7 +19,9 @@ pub(super) fn run(path: &Path) -> Outcome {
     runtime()?.block_on(async {
         let mut terminated = signal(SignalKind::terminate()).map_err(Failure::fault)?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
-        let node = Node::start(&config, figures).await.map_err(Failure::usage)?;
+        let node = Node::start(&config, figures)
+            .await
+            .map_err(Failure::usage)?;
         tracing::info!(mqtt = %node.mqtt_address(), http = %node.http_address(), "ready");
         tokio::select! {
             _ = terminated.recv() => {}
@@ -45,7 +47,9 @@ pub(super) fn start_logging(level: &str) {
 
 /// The recorder of all figures; must be there before the first part is made.
 pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
-    PrometheusBuilder::new().install_recorder().map_err(Failure::fault)
+    PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(Failure::fault)
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {

@@ -64,12 +64,18 @@ impl Config {
         path: &Path,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
-        let overrides: Vec<_> = environment.filter(|(name, _)| name.contains("__")).collect();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
+        let overrides: Vec<_> = environment
+            .filter(|(name, _)| name.contains("__"))
+            .collect();
         if !overrides.is_empty() {
-            let table: Table = toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
+            let table: Table =
+                toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
             config = overridden(table, overrides)?;
         }
         config.check(path)?;
@@ -79,7 +85,11 @@ impl Config {
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let wrong = |key: String, message: String| {
-            Err(ConfigError::Value { path: path.to_owned(), key, message })
+            Err(ConfigError::Value {
+                path: path.to_owned(),
+                key,
+                message,
+            })
         };
         if !is_name(&self.node.name) {
             return wrong("node.name".into(), "must be one topic level".into());
@@ -87,12 +97,16 @@ impl Config {
         let role_known = |role: &str| ROLES.contains(&role);
         let roles = ROLES.join(", ");
         if self.mqtt.anonymous != "none" && !role_known(&self.mqtt.anonymous) {
-            return wrong("mqtt.anonymous".into(), format!("must be none or one of {roles}"));
+            return wrong(
+                "mqtt.anonymous".into(),
+                format!("must be none or one of {roles}"),
+            );
         }
         if !self.mqtt.listen.ip().is_loopback() && self.mqtt.anonymous == "operator" {
             return wrong(
                 "mqtt.anonymous".into(),
-                "operator without login is for loopback only: listen on 127.0.0.1 or add users".into(),
+                "operator without login is for loopback only: listen on 127.0.0.1 or add users"
+                    .into(),
             );
         }
         for user in &self.mqtt.users {
@@ -101,25 +115,47 @@ impl Config {
                 return wrong(key, format!("role {role:?} is not one of {roles}"));
             }
             if argon2::PasswordHash::new(&user.password_hash).is_err() {
-                return wrong(key, "password_hash is not a PHC string: use `quartier user add`".into());
+                return wrong(
+                    key,
+                    "password_hash is not a PHC string: use `quartier user add`".into(),
+                );
             }
+        }
+        if self.journal.quota_bytes < LEAST_QUOTA {
+            let message = format!("must be at least {LEAST_QUOTA}: a few segments have to fit");
+            return wrong("journal.quota_bytes".into(), message);
         }
         for (index, quarter) in self.quarters.iter().enumerate() {
             let key = format!("quarter {:?}", quarter.id);
             if !is_name(&quarter.id) {
                 return wrong(key, "id must be one topic level".into());
             }
-            if self.quarters.iter().take(index).any(|other| other.id == quarter.id) {
+            if self
+                .quarters
+                .iter()
+                .take(index)
+                .any(|other| other.id == quarter.id)
+            {
                 return wrong(key, "is there twice".into());
             }
             if jiff::tz::TimeZone::get(&quarter.timezone).is_err() {
-                return wrong(key, format!("timezone {:?} is not an IANA name", quarter.timezone));
+                return wrong(
+                    key,
+                    format!("timezone {:?} is not an IANA name", quarter.timezone),
+                );
             }
         }
         for plugin in &self.plugins {
-            if !self.quarters.iter().any(|quarter| quarter.id == plugin.quarter) {
+            if !self
+                .quarters
+                .iter()
+                .any(|quarter| quarter.id == plugin.quarter)
+            {
                 let key = format!("plugin {}", plugin.path.display());
-                return wrong(key, format!("quarter {:?} is not configured", plugin.quarter));
+                return wrong(
+                    key,
+                    format!("quarter {:?} is not configured", plugin.quarter),
+                );
             }
         }
         match &self.influx {
@@ -152,6 +188,9 @@ impl Config {
 
 const PREFIX: &str = "QUARTIER_";
 
+/// A quarter of it must hold what waits to be written, and the largest packet.
+const LEAST_QUOTA: u64 = 262_144;
+
 /// `QUARTIER_MQTT__LISTEN=..` sets `mqtt.listen`; a value that is no TOML is a string.
 fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Config, ConfigError> {
     for (name, value) in overrides {
@@ -160,7 +199,9 @@ fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Conf
         let Some(last) = keys.pop() else { continue };
         let mut place = &mut table;
         for key in keys {
-            let entry = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
+            let entry = place
+                .entry(key)
+                .or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
                 return Err(ConfigError::Environment {
                     message: format!("{name}: {key} is not a section"),
@@ -170,13 +211,17 @@ fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Conf
             place = inner;
         }
         let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok();
-        let value = parsed.and_then(|mut t| t.remove("v")).unwrap_or(Value::String(value));
+        let value = parsed
+            .and_then(|mut t| t.remove("v"))
+            .unwrap_or(Value::String(value));
         place.insert(last.to_owned(), value);
     }
-    table.try_into().map_err(|error: toml::de::Error| ConfigError::Environment {
-        message: error.message().to_owned(),
-        hint: suggestion(error.message()),
-    })
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Environment {
+            message: error.message().to_owned(),
+            hint: suggestion(error.message()),
+        })
 }
 
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
@@ -192,12 +237,18 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
 
 /// serde says "unknown field `x`, expected one of `a`, `b`": the nearest of them, if any is near.
 fn suggestion(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("unknown field ") else { return String::new() };
+    let Some(rest) = message.strip_prefix("unknown field ") else {
+        return String::new();
+    };
     let mut quoted = rest.split('`').skip(1).step_by(2);
-    let Some(unknown) = quoted.next() else { return String::new() };
+    let Some(unknown) = quoted.next() else {
+        return String::new();
+    };
     quoted
         .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len().max(unknown.len()) / 2)
-        .map_or_else(String::new, |(_, known)| format!("; did you mean `{known}`?"))
+        .map_or_else(String::new, |(_, known)| {
+            format!("; did you mean `{known}`?")
+        })
 }

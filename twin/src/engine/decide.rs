@@ -36,7 +36,10 @@ pub fn assign(
             let dictionary = plugin.manifest().dictionary(|name| {
                 let index = twin.metric_index(name);
                 let metric = index.and_then(|index| twin.metrics().get(usize::from(index)));
-                (index.map_or(u32::MAX, u32::from), metric.map_or_else(String::new, |m| m.unit.clone()))
+                (
+                    index.map_or(u32::MAX, u32::from),
+                    metric.map_or_else(String::new, |m| m.unit.clone()),
+                )
             });
             let mut runner = Runner::new(host, &plugin, dictionary.clone(), Vec::new())
                 .map_err(|error| failed(error.to_string()))?;
@@ -44,11 +47,21 @@ pub fn assign(
                 state.quarter == record.quarter && state.plugin == record.plugin
             };
             if let Some(state) = recovered.states.iter().find(of_plugin) {
-                runner.restore(&state.state).map_err(|error| failed(error.to_string()))?;
+                runner
+                    .restore(&state.state)
+                    .map_err(|error| failed(error.to_string()))?;
             }
             let deployment = twin.deployment(&record.quarter, &record.plugin);
             let decided = deployment.map_or(0, |deployment| deployment.decided);
-            Ok(Assignment { decider: Decider { plugin, record, dictionary }, runner, decided })
+            Ok(Assignment {
+                decider: Decider {
+                    plugin,
+                    record,
+                    dictionary,
+                },
+                runner,
+                decided,
+            })
         })
         .collect()
 }
@@ -107,15 +120,20 @@ impl Decider {
         })
     }
 
-    fn derived(
-        &self,
-        derived: &quartier_plugin_host::Derived,
-        twin: &Twin,
-    ) -> Vec<DerivedReading> {
-        let columns = derived.asset.iter().zip(&derived.metric).zip(&derived.value).zip(&derived.ts_ms);
+    fn derived(&self, derived: &quartier_plugin_host::Derived, twin: &Twin) -> Vec<DerivedReading> {
+        let columns = derived
+            .asset
+            .iter()
+            .zip(&derived.metric)
+            .zip(&derived.value)
+            .zip(&derived.ts_ms);
         columns
             .filter_map(|(((asset, metric), value), time)| {
-                let metric = self.dictionary.metrics.iter().find(|entry| entry.id == *metric)?;
+                let metric = self
+                    .dictionary
+                    .metrics
+                    .iter()
+                    .find(|entry| entry.id == *metric)?;
                 Some(DerivedReading {
                     asset: twin.assets().get(*asset as usize)?.id.to_string(),
                     metric: metric.urn.clone(),
@@ -132,7 +150,11 @@ impl Decider {
         batch: &PluginBatch,
         twin: &Twin,
     ) -> Option<AlertChange> {
-        let topic = self.dictionary.topics.iter().find(|entry| entry.id == alert.topic)?;
+        let topic = self
+            .dictionary
+            .topics
+            .iter()
+            .find(|entry| entry.id == alert.topic)?;
         let limit = self.plugin.manifest().limit(&topic.urn, alert.code);
         Some(AlertChange {
             asset: twin.assets().get(alert.asset as usize)?.id.to_string(),
@@ -196,7 +218,10 @@ fn severity(level: Level) -> Severity {
 /// SHA-256 of the postcard bytes, hex: the same rows give the same hash on every machine.
 fn hash(value: &impl Serialize) -> String {
     let bytes = postcard::to_allocvec(value).unwrap_or_default();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A batch that was set aside is a dead letter too.
@@ -207,7 +232,10 @@ pub(super) fn failure_letter(decision: &Decision) -> Option<DeadLetter> {
         source: format!("plugin {} in {}", decision.plugin, decision.quarter),
         topic: String::new(),
         reason: "plugin".to_owned(),
-        detail: format!("batch {}, entries {} to {}: {failure}", decision.batch, decision.from, decision.to),
+        detail: format!(
+            "batch {}, entries {} to {}: {failure}",
+            decision.batch, decision.from, decision.to
+        ),
         payload: Vec::new(),
     })
 }

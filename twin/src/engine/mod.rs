@@ -67,8 +67,15 @@ impl Engine {
     /// # Errors
     /// The operating system has no thread left.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
-        let Parts { recovered, journal, store, snapshots, snapshot_entries, publisher, workers } =
-            parts;
+        let Parts {
+            recovered,
+            journal,
+            store,
+            snapshots,
+            snapshot_entries,
+            publisher,
+            workers,
+        } = parts;
         let twin = recovered.twin;
         let position = twin.read().position();
         let (folded_tx, folded) = watch::channel(position);
@@ -94,7 +101,13 @@ impl Engine {
         let thread = thread::Builder::new()
             .name("twin".to_owned())
             .spawn(move || fold.run(backlog, &ending))?;
-        Ok(Self { twin, folded, skipped, stop, thread: Some(thread) })
+        Ok(Self {
+            twin,
+            folded,
+            skipped,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// The twin; only the engine writes it.
@@ -173,9 +186,13 @@ impl FoldThread {
             if (idle && stats.last == self.position()) || stats.failed.is_some() {
                 return;
             }
-            self.journal.wait_past(self.position(), Duration::from_millis(5));
+            self.journal
+                .wait_past(self.position(), Duration::from_millis(5));
         }
-        tracing::warn!(plugins = self.workers.in_flight(), "ended before all plugins had answered");
+        tracing::warn!(
+            plugins = self.workers.in_flight(),
+            "ended before all plugins had answered"
+        );
     }
 
     fn position(&self) -> u64 {
@@ -226,7 +243,11 @@ impl FoldThread {
     }
 
     fn maybe_snapshot(&mut self) {
-        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+        if self
+            .writing
+            .as_ref()
+            .is_some_and(|writing| !writing.is_finished())
+        {
             return;
         }
         if self.position().saturating_sub(self.last_snapshot) >= self.snapshot_entries {
@@ -255,7 +276,11 @@ impl FoldThread {
                 tracing::warn!("a plugin did not hand out its state; no snapshot this time");
                 return;
             };
-            let written = snapshots.write(&Snapshot { position, twin, plugins });
+            let written = snapshots.write(&Snapshot {
+                position,
+                twin,
+                plugins,
+            });
             let kept = written.map(|needed| store.set_cursor(SNAPSHOT_CURSOR, needed));
             match kept {
                 Ok(Ok(())) => {}
@@ -264,7 +289,10 @@ impl FoldThread {
             }
         };
         self.last_snapshot = position;
-        match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
+        match thread::Builder::new()
+            .name("snapshot".to_owned())
+            .spawn(write)
+        {
             Ok(writing) => self.writing = Some(writing),
             Err(error) => tracing::error!(%error, "no thread for a snapshot"),
         }

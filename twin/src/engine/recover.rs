@@ -79,7 +79,14 @@ pub fn recover(
         fold_all(&mut twin, reader.as_mut(), &mut backlog)?;
     }
     let twin = Arc::new(RwLock::new(twin));
-    Ok(Recovered { twin, reader, backlog, states, snapshot, replayed })
+    Ok(Recovered {
+        twin,
+        reader,
+        backlog,
+        states,
+        snapshot,
+        replayed,
+    })
 }
 
 fn append(journal: &Arc<dyn Journal>, events: Vec<Event<'static>>) -> Result<(), RecoverError> {

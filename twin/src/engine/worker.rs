@@ -112,7 +112,13 @@ pub fn start(
         let thread = thread::Builder::new()
             .name(format!("rule-{}", key.1))
             .spawn(move || at_work.run(&receiver))?;
-        workers.insert(key, Worker { jobs: Some(jobs), thread: Some(thread) });
+        workers.insert(
+            key,
+            Worker {
+                jobs: Some(jobs),
+                thread: Some(thread),
+            },
+        );
     }
     Ok(Workers { workers, shared })
 }
@@ -121,13 +127,21 @@ impl Workers {
     /// Hands a batch to its plugin; waits while that plugin has [`QUEUE`] batches to do.
     pub fn send(&self, batch: PluginBatch) {
         let key = (batch.quarter.clone(), batch.plugin.clone());
-        let Some(jobs) = self.workers.get(&key).and_then(|worker| worker.jobs.as_ref()) else {
+        let Some(jobs) = self
+            .workers
+            .get(&key)
+            .and_then(|worker| worker.jobs.as_ref())
+        else {
             return;
         };
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
         if jobs.send(Job::Batch(Box::new(batch))).is_err() {
             self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
-            tracing::error!(quarter = key.0, plugin = key.1, "the plugin's thread is gone");
+            tracing::error!(
+                quarter = key.0,
+                plugin = key.1,
+                "the plugin's thread is gone"
+            );
         }
     }
 
@@ -141,7 +155,8 @@ impl Workers {
         let ask = |worker: &Worker| {
             let (answer, state) = sync_channel(1);
             let jobs = worker.jobs.as_ref();
-            jobs.is_some_and(|jobs| jobs.send(Job::Snapshot(answer)).is_ok()).then_some(state)
+            jobs.is_some_and(|jobs| jobs.send(Job::Snapshot(answer)).is_ok())
+                .then_some(state)
         };
         States(self.workers.values().map(ask).collect())
     }
@@ -181,9 +196,16 @@ impl States {
     pub fn wait(self) -> Option<Vec<PluginState>> {
         let deadline = Instant::now() + STATE_WAIT;
         let wait = |receiver: Receiver<Option<PluginState>>| {
-            receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok().flatten()
+            receiver
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .ok()
+                .flatten()
         };
-        let mut states = self.0.into_iter().map(|r| r.and_then(wait)).collect::<Option<Vec<_>>>()?;
+        let mut states = self
+            .0
+            .into_iter()
+            .map(|r| r.and_then(wait))
+            .collect::<Option<Vec<_>>>()?;
         states.sort_by(|a, b| (&a.quarter, &a.plugin).cmp(&(&b.quarter, &b.plugin)));
         Some(states)
     }
@@ -208,7 +230,12 @@ impl AtWork {
         Self {
             assignment,
             shared,
-            stats: WorkerStats { quarter, plugin, version, ..WorkerStats::default() },
+            stats: WorkerStats {
+                quarter,
+                plugin,
+                version,
+                ..WorkerStats::default()
+            },
             batches: metrics::counter!("quartier_plugin_batches_total", &labels),
             rows: metrics::counter!("quartier_plugin_rows_total", &labels),
             busy: metrics::counter!("quartier_plugin_busy_nanoseconds_total", &labels),
@@ -248,7 +275,8 @@ impl AtWork {
         self.rows.increment(rows);
         self.busy.increment(spent);
         self.failures.increment(u64::from(failed));
-        self.quarantined.set(if self.stats.quarantined { 1.0 } else { 0.0 });
+        self.quarantined
+            .set(if self.stats.quarantined { 1.0 } else { 0.0 });
         self.publish_stats();
         let newly = self.stats.quarantined && !was_quarantined;
         let decision = {
@@ -259,7 +287,10 @@ impl AtWork {
             if let Some(letter) = failure_letter(&decision) {
                 self.shared.store.put_dead_letter(letter);
             }
-            self.record(Entry { at: Millis::now(), event: Event::Decided(decision) });
+            self.record(Entry {
+                at: Millis::now(),
+                event: Event::Decided(decision),
+            });
         }
     }
 
@@ -287,7 +318,11 @@ impl AtWork {
     fn state(&mut self) -> Option<PluginState> {
         let (quarter, plugin) = self.assignment.decider.key();
         match self.assignment.runner.snapshot() {
-            Ok(state) => Some(PluginState { quarter, plugin, state }),
+            Ok(state) => Some(PluginState {
+                quarter,
+                plugin,
+                state,
+            }),
             Err(error) => {
                 tracing::error!(quarter, plugin, %error, "the plugin gives no state");
                 None

@@ -68,7 +68,9 @@ pub(super) async fn list(
     let mut found = twin.find_assets(&filter, after, limit.saturating_add(1));
     let next = (found.len() > limit).then_some(after + limit);
     found.truncate(limit);
-    let assets = found.iter().filter_map(|&i| Some((i, twin.assets().get(i as usize)?)));
+    let assets = found
+        .iter()
+        .filter_map(|&i| Some((i, twin.assets().get(i as usize)?)));
     let wants_geo = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -106,20 +108,30 @@ pub(super) async fn one(
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let twin = api.status.twin.read();
     let in_quarter = |quarter: &str| {
-        let index = twin.quarter_index(quarter).and_then(|q| twin.asset_index(q, &id))?;
+        let index = twin
+            .quarter_index(quarter)
+            .and_then(|q| twin.asset_index(q, &id))?;
         Some((index, twin.assets().get(index as usize)?))
     };
     let found: Vec<(u32, &Asset)> = match &query.quarter {
         Some(quarter) => in_quarter(quarter).into_iter().collect(),
-        None => twin.quarters().iter().filter_map(|q| in_quarter(&q.record.id)).collect(),
+        None => twin
+            .quarters()
+            .iter()
+            .filter_map(|q| in_quarter(&q.record.id))
+            .collect(),
     };
     match found.as_slice() {
         [] => Err(Problem::not_found(format!("there is no asset {id:?}"))),
         [(index, asset)] => Ok(Json(view(&twin, *index, asset))),
         several => {
-            let quarters = several.iter().filter_map(|(_, a)| Some(&*twin.quarter_of(a)?.record.id));
+            let quarters = several
+                .iter()
+                .filter_map(|(_, a)| Some(&*twin.quarter_of(a)?.record.id));
             let quarters = quarters.collect::<Vec<_>>().join(", ");
-            Err(Problem::ambiguous(format!("asset {id:?} is in {quarters}: add ?quarter=")))
+            Err(Problem::ambiguous(format!(
+                "asset {id:?} is in {quarters}: add ?quarter="
+            )))
         }
     }
 }
@@ -140,7 +152,9 @@ fn filter(query: &AssetQuery) -> Result<AssetFilter, Problem> {
             let parsed: Result<jiff::Timestamp, _> = time.parse();
             parsed
                 .map(|time| Millis(time.as_millisecond()))
-                .map_err(|_| Problem::bad_request(format!("updated_since {time:?} is not RFC 3339")))
+                .map_err(|_| {
+                    Problem::bad_request(format!("updated_since {time:?} is not RFC 3339"))
+                })
         })
         .transpose()?;
     Ok(AssetFilter {
@@ -161,10 +175,13 @@ fn region(query: &AssetQuery) -> Result<Option<Region>, Problem> {
         (Some(near), None, None) => {
             let radius = query.radius_m.unwrap_or(500.0);
             if !(0.0..=100_000.0).contains(&radius) {
-                return Err(Problem::bad_request("radius_m must be within 0 and 100,000"));
+                return Err(Problem::bad_request(
+                    "radius_m must be within 0 and 100,000",
+                ));
             }
             let place = numbers::<2>(near).and_then(|[lat, lon]| Place::new(lat, lon));
-            let place = place.ok_or_else(|| Problem::bad_request(format!("near={near}: write lat,lon")))?;
+            let place =
+                place.ok_or_else(|| Problem::bad_request(format!("near={near}: write lat,lon")))?;
             Ok(Some(Region::Near(place, radius)))
         }
         (None, Some(cell), None) => {
@@ -173,7 +190,9 @@ fn region(query: &AssetQuery) -> Result<Option<Region>, Problem> {
                 .map_err(|_| Problem::bad_request("cell must be an H3 index in hexadecimal"))
         }
         (None, None, Some(text)) => bbox(text).map(|bbox| Some(Region::Box(bbox))),
-        _ => Err(Problem::bad_request("near, cell and bbox exclude one another")),
+        _ => Err(Problem::bad_request(
+            "near, cell and bbox exclude one another",
+        )),
     }
 }
 
@@ -185,7 +204,10 @@ pub(super) fn bbox(text: &str) -> Result<BBox, Problem> {
 }
 
 fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
-    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let numbers: Option<Vec<f64>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok())
+        .collect();
     numbers?.try_into().ok()
 }
 
@@ -193,7 +215,10 @@ fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
 fn view(twin: &Twin, index: u32, asset: &Asset) -> Value {
     let detail = asset.detail.as_deref();
     let pairs = |pairs: &[(String, String)]| {
-        pairs.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect::<Map<_, _>>()
+        pairs
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::from(v.as_str())))
+            .collect::<Map<_, _>>()
     };
     let relations: Vec<Value> = detail
         .map(|d| d.relations.as_slice())
@@ -221,7 +246,10 @@ fn values(twin: &Twin, asset: &Asset) -> Map<String, Value> {
         .streams
         .iter()
         .filter_map(|(_, stream)| {
-            let stream = twin.streams().get(*stream as usize).filter(|stream| stream.rev > 0)?;
+            let stream = twin
+                .streams()
+                .get(*stream as usize)
+                .filter(|stream| stream.rev > 0)?;
             let metric = twin.metric_of(stream).filter(|metric| !metric.personal)?;
             let value = json!({
                 "value": stream.value,
@@ -241,7 +269,8 @@ fn feature(twin: &Twin, index: u32, asset: &Asset) -> Value {
     if let Some(properties) = properties.as_object_mut() {
         properties.remove("position");
     }
-    let point = |place: Place| json!({ "type": "Point", "coordinates": [place.lon(), place.lat()] });
+    let point =
+        |place: Place| json!({ "type": "Point", "coordinates": [place.lon(), place.lat()] });
     json!({
         "type": "Feature",
         "id": &*asset.id,

@@ -51,7 +51,11 @@ pub(super) async fn list(
         None => None,
         Some(name) => match twin.metric_index(name) {
             Some(metric) => Some(metric),
-            None => return Ok(Json(json!({ "resolution": u8::from(resolution), "cells": [] }))),
+            None => {
+                return Ok(Json(
+                    json!({ "resolution": u8::from(resolution), "cells": [] }),
+                ));
+            }
         },
     };
     let mut cells: Vec<Value> = Vec::new();
@@ -68,7 +72,9 @@ pub(super) async fn list(
             break;
         }
     }
-    Ok(Json(json!({ "resolution": u8::from(resolution), "cells": cells })))
+    Ok(Json(
+        json!({ "resolution": u8::from(resolution), "cells": cells }),
+    ))
 }
 
 /// All metrics of one cell.
@@ -83,7 +89,9 @@ pub(super) async fn one(
         .parse::<CellIndex>()
         .ok()
         .filter(|cell| RESOLUTIONS.contains(&cell.resolution()))
-        .ok_or_else(|| Problem::bad_request(format!("{h3:?} is not an H3 cell of resolution 6 to 12")))?;
+        .ok_or_else(|| {
+            Problem::bad_request(format!("{h3:?} is not an H3 cell of resolution 6 to 12"))
+        })?;
     let twin = api.status.twin.read();
     let assets = twin.grid().in_cell(cell).count();
     let metrics: Map<String, Value> = (0u16..)
@@ -93,7 +101,9 @@ pub(super) async fn one(
             shown(&twin, metric, &aggregate)
         })
         .collect();
-    Ok(Json(json!({ "cell": h3, "assets": assets, "metrics": metrics })))
+    Ok(Json(
+        json!({ "cell": h3, "assets": assets, "metrics": metrics }),
+    ))
 }
 
 fn centre(cell: CellIndex) -> Option<Place> {

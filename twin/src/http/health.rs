@@ -23,12 +23,22 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(api): State<Api>) -> impl IntoResponse {
     let parts = api.status.parts();
     let down = parts.iter().any(|part| part.state == PartState::Down);
-    let status = if down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (status, Json(json!({ "ready": !down, "node": api.status.node, "parts": parts })))
+    let status = if down {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (
+        status,
+        Json(json!({ "ready": !down, "node": api.status.node, "parts": parts })),
+    )
 }
 
 /// Figures in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.figures.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        api.figures.render(),
+    )
 }

@@ -56,7 +56,10 @@ pub(super) async fn alerts(
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let twin = api.status.twin.read();
-    let wanted = twin.alerts().iter().filter(|(key, _)| query.quarter.as_ref().is_none_or(|q| *q == key.quarter));
+    let wanted = twin
+        .alerts()
+        .iter()
+        .filter(|(key, _)| query.quarter.as_ref().is_none_or(|q| *q == key.quarter));
     let alert = |(key, alert): (&crate::state::AlertKey, &crate::state::Alert)| {
         json!({
             "quarter": key.quarter,
@@ -71,7 +74,9 @@ pub(super) async fn alerts(
             "decision": alert.decision,
         })
     };
-    Ok(Json(json!({ "alerts": wanted.map(alert).collect::<Vec<_>>() })))
+    Ok(Json(
+        json!({ "alerts": wanted.map(alert).collect::<Vec<_>>() }),
+    ))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -98,8 +103,13 @@ pub(super) async fn dead_letters(
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let limit = query.limit.unwrap_or(100).min(MOST);
     let count = api.store.dead_letter_count();
-    let read = move || api.store.dead_letters(limit, query.before, query.reason.as_deref());
-    let letters = spawn_blocking(read).await.map_err(|error| Problem::internal(&error))?;
+    let read = move || {
+        api.store
+            .dead_letters(limit, query.before, query.reason.as_deref())
+    };
+    let letters = spawn_blocking(read)
+        .await
+        .map_err(|error| Problem::internal(&error))?;
     let letters: Vec<Value> = letters
         .map_err(|error| Problem::internal(&error))?
         .into_iter()

@@ -42,7 +42,10 @@ pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<b
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
-    if let Err(error) = axum::serve(listener, router(api)).with_graceful_shutdown(end).await {
+    if let Err(error) = axum::serve(listener, router(api))
+        .with_graceful_shutdown(end)
+        .await
+    {
         tracing::error!(%error, "HTTP ended");
     }
 }

@@ -22,22 +22,38 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
-        Self { status: 400, title: "Bad request", detail: detail.into() }
+        Self {
+            status: 400,
+            title: "Bad request",
+            detail: detail.into(),
+        }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Self { status: 404, title: "Not found", detail: detail.into() }
+        Self {
+            status: 404,
+            title: "Not found",
+            detail: detail.into(),
+        }
     }
 
     pub(super) fn ambiguous(detail: impl Into<String>) -> Self {
-        Self { status: 409, title: "Ambiguous", detail: detail.into() }
+        Self {
+            status: 409,
+            title: "Ambiguous",
+            detail: detail.into(),
+        }
     }
 
     /// The log gets the error, the client learns nothing of the inside.
     pub(super) fn internal(error: &dyn Display) -> Self {
         tracing::error!(%error, "an HTTP request failed");
         let detail = "the node's log says more".to_owned();
-        Self { status: 500, title: "Internal error", detail }
+        Self {
+            status: 500,
+            title: "Internal error",
+            detail,
+        }
     }
 }
 

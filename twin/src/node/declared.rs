@@ -42,7 +42,11 @@ impl Declared {
             }
             plugins.push((plugin, record));
         }
-        Ok(Self { quarters, assets, plugins })
+        Ok(Self {
+            quarters,
+            assets,
+            plugins,
+        })
     }
 
     /// The events that are missing for the twin to be as declared. Nothing is removed but plugins:
@@ -50,7 +54,11 @@ impl Declared {
     pub(super) fn events(&self, twin: &Twin) -> Vec<Event<'static>> {
         let mut events = Vec::new();
         for record in &self.quarters {
-            if !twin.quarters().iter().any(|quarter| quarter.record == *record) {
+            if !twin
+                .quarters()
+                .iter()
+                .any(|quarter| quarter.record == *record)
+            {
                 events.push(Event::QuarterPut(record.clone()));
             }
         }
@@ -99,7 +107,12 @@ fn deployment(quarter: &str, plugin: &Plugin) -> PluginRecord {
         version: manifest.version.clone(),
         digest: plugin.digest().to_owned(),
         metrics: manifest.reads.metrics.clone(),
-        windows: manifest.reads.windows.iter().map(|w| (w.metric.clone(), w.span_s)).collect(),
+        windows: manifest
+            .reads
+            .windows
+            .iter()
+            .map(|w| (w.metric.clone(), w.span_s))
+            .collect(),
         derives: manifest.emits.derived.clone(),
         kinds: manifest.reads.kinds.clone(),
         batch: manifest.reads.batch,

@@ -33,7 +33,9 @@ impl Kept {
         let now: HashMap<String, Bytes> = now.into_iter().map(|m| (m.topic, m.payload)).collect();
         let gone = self.saved.keys().filter(|topic| !now.contains_key(*topic));
         let gone = gone.map(|topic| (topic.as_str(), &[][..]));
-        let changed = now.iter().filter(|(topic, payload)| self.saved.get(*topic) != Some(*payload));
+        let changed = now
+            .iter()
+            .filter(|(topic, payload)| self.saved.get(*topic) != Some(*payload));
         let changed = changed.map(|(topic, payload)| (topic.as_str(), &payload[..]));
         let mut changes = gone.chain(changed).peekable();
         if changes.peek().is_some() {

@@ -47,7 +47,9 @@ const DRAIN: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port cannot be had.
-    #[error("{what} cannot listen on {address}: {source}; stop what listens there or change `{key}`")]
+    #[error(
+        "{what} cannot listen on {address}: {source}; stop what listens there or change `{key}`"
+    )]
     Listen {
         /// MQTT or HTTP.
         what: &'static str,
@@ -141,7 +143,10 @@ impl Node {
         let store = Arc::new(Store::open(data.store())?);
         let snapshots = Snapshots::open(data.path().join("snapshots"))?;
         let cursors = store.cursors()?.into_iter().map(|(_, position)| position);
-        let floor = cursors.max().max(Some(snapshots.last_position()?)).unwrap_or(0);
+        let floor = cursors
+            .max()
+            .max(Some(snapshots.last_position()?))
+            .unwrap_or(0);
         let journal = open_journal(config, &data, floor)?;
         let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
         let twin = Arc::clone(&recovered.twin);
@@ -163,8 +168,12 @@ impl Node {
         let (kept, messages) = Kept::load(&store)?;
         let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
 
-        let workers =
-            engine::start_workers(assignments, Arc::clone(&journal), Arc::clone(&store), Arc::clone(&twin))?;
+        let workers = engine::start_workers(
+            assignments,
+            Arc::clone(&journal),
+            Arc::clone(&store),
+            Arc::clone(&twin),
+        )?;
         let plugins = Box::new(workers.stats());
         let engine = Engine::start(Parts {
             recovered,
@@ -187,7 +196,13 @@ impl Node {
                 let cursor = store.cursor(feed::CURSOR)?;
                 let feed = JournalFeed::new(&journal, cursor, engine.folded(), Arc::clone(&twin))?;
                 let ledger = Arc::new(StoreLedger::new(Arc::clone(&store)));
-                let run = influx::run(sink, Box::new(feed), ledger, Arc::clone(&state), ended.clone());
+                let run = influx::run(
+                    sink,
+                    Box::new(feed),
+                    ledger,
+                    Arc::clone(&state),
+                    ended.clone(),
+                );
                 outputs.push(tokio::spawn(async move {
                     if let Err(error) = run.await {
                         tracing::error!(%error, "the InfluxDB sink ended");
@@ -208,7 +223,11 @@ impl Node {
             started,
         });
         let status_topic = format!("node/v1/{}/status", config.node.name);
-        let api = http::Api { status: Arc::clone(&status), store: Arc::clone(&store), figures };
+        let api = http::Api {
+            status: Arc::clone(&status),
+            store: Arc::clone(&store),
+            figures,
+        };
         outputs.push(tokio::spawn(http::serve(http, api, ended)));
         let ticker = tick::Ticker {
             status: Arc::clone(&status),
@@ -251,8 +270,21 @@ impl Node {
 
     /// Ends in data order: intake, journal, twin, plugins, outputs, snapshot.
     pub async fn stop(self) {
-        let Self { status, store, mut engine, closing, ending, front, ticker, outputs, .. } = self;
-        let offline = NodeStatus { status: "offline", ..status.online() };
+        let Self {
+            status,
+            store,
+            mut engine,
+            closing,
+            ending,
+            front,
+            ticker,
+            outputs,
+            ..
+        } = self;
+        let offline = NodeStatus {
+            status: "offline",
+            ..status.online()
+        };
         publish_status(&status.broker, &self.status_topic, &offline);
         closing.send_replace(true);
         status.broker.shutdown(DRAIN).await;
@@ -271,7 +303,8 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let saved = ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
+            let saved =
+                ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
             if !matches!(saved, Ok(Ok(()))) {
                 tracing::error!(?saved, "retained messages were not kept");
             }
@@ -284,7 +317,11 @@ impl Node {
 /// Publishes the node's status, retained.
 fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
     if let Ok(payload) = serde_json::to_vec(status) {
-        let message = Message { topic: topic.to_owned(), payload: payload.into(), retain: true };
+        let message = Message {
+            topic: topic.to_owned(),
+            payload: payload.into(),
+            retain: true,
+        };
         broker.publisher().publish(vec![message]);
     }
 }
@@ -301,7 +338,12 @@ async fn listen(
 ) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| StartError::Listen { what, address, source, key })
+        .map_err(|source| StartError::Listen {
+            what,
+            address,
+            source,
+            key,
+        })
 }
 
 /// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to

@@ -71,9 +71,14 @@ impl Ticker {
 
 /// Appends a tick; its position. A journal that is full or failed does without.
 fn tick(status: &Status) -> Option<u64> {
-    let entry = Entry { at: Millis::now(), event: Event::Ticked };
+    let entry = Entry {
+        at: Millis::now(),
+        event: Event::Ticked,
+    };
     let mut batch = Batch::new();
-    batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ())).ok()?;
+    batch
+        .push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()))
+        .ok()?;
     status.journal.append(&batch).ok()
 }
 
@@ -96,7 +101,11 @@ fn gauges(status: &Status) {
     let lag = status.lag();
     let (assets, streams, alerts) = {
         let twin = status.twin.read();
-        (twin.assets().len(), twin.streams().len(), twin.alerts().len())
+        (
+            twin.assets().len(),
+            twin.streams().len(),
+            twin.alerts().len(),
+        )
     };
     let figures = [
         ("quartier_journal_position", journal.durable),

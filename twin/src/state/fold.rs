@@ -22,13 +22,19 @@ impl Twin {
             Event::PluginDeployed(record) => self.deploy(record.clone()),
             Event::PluginRemoved { quarter, plugin } => self.undeploy(quarter, plugin),
             Event::Decided(decision) => self.decided(decision, effects),
-            Event::Moved { quarter, asset, place } => self.moved(quarter, asset, *place),
+            Event::Moved {
+                quarter,
+                asset,
+                place,
+            } => self.moved(quarter, asset, *place),
         }
         self.cut_full_batches(effects);
     }
 
     fn observed(&mut self, observed: &Observed<'_>, effects: &mut Effects) {
-        let asset = self.quarter_index(observed.quarter).and_then(|q| self.intern_asset(q, observed.asset));
+        let asset = self
+            .quarter_index(observed.quarter)
+            .and_then(|q| self.intern_asset(q, observed.asset));
         let Some(asset) = asset else {
             self.counts.ignored += observed.readings.len() as u64;
             return;
@@ -45,7 +51,13 @@ impl Twin {
                 .intern_metric(reading.metric, reading.unit)
                 .and_then(|metric| self.intern_stream(asset, metric));
             match stream {
-                Some(stream) => self.take(stream, reading.value, reading.time, reading.quality, effects),
+                Some(stream) => self.take(
+                    stream,
+                    reading.value,
+                    reading.time,
+                    reading.quality,
+                    effects,
+                ),
                 None => self.counts.ignored += 1,
             }
         }
@@ -53,10 +65,23 @@ impl Twin {
 
     /// One reading of one stream. A stream's newest value is the one with the newest event time,
     /// so a reading that comes twice (a client resending after a crash) changes nothing.
-    fn take(&mut self, index: u32, value: f64, time: Millis, quality: Quality, effects: &mut Effects) {
+    fn take(
+        &mut self,
+        index: u32,
+        value: f64,
+        time: Millis,
+        quality: Quality,
+        effects: &mut Effects,
+    ) {
         self.counts.readings += 1;
-        let Some(stream) = self.streams.get_mut(index as usize) else { return };
-        if stream.rev > 0 && time == stream.time && value == stream.value && quality == stream.quality {
+        let Some(stream) = self.streams.get_mut(index as usize) else {
+            return;
+        };
+        if stream.rev > 0
+            && time == stream.time
+            && value == stream.value
+            && quality == stream.quality
+        {
             self.counts.duplicates += 1;
             return;
         }
@@ -76,14 +101,23 @@ impl Twin {
                 asset.updated = asset.updated.max(time);
             }
             self.aggregates.touch(index);
-            effects.changes.push(Change { stream: index, value, time, quality, rev: stream.rev });
+            effects.changes.push(Change {
+                stream: index,
+                value,
+                time,
+                quality,
+                rev: stream.rev,
+            });
             if stream.routes != 0 {
                 self.route_reading(&stream);
             }
         }
         if stream.windowed && quality != Quality::Bad {
             let mut closed = Vec::new();
-            match self.windows.observe(index, time, value, self.now, &mut closed) {
+            match self
+                .windows
+                .observe(index, time, value, self.now, &mut closed)
+            {
                 Outcome::Late => self.counts.late += 1,
                 Outcome::Duplicate if !newest => self.counts.duplicates += 1,
                 _ => {}
@@ -105,7 +139,9 @@ impl Twin {
     }
 
     fn moved(&mut self, quarter: &str, asset: &str, place: Place) {
-        let index = self.quarter_index(quarter).and_then(|q| self.asset_index(q, asset));
+        let index = self
+            .quarter_index(quarter)
+            .and_then(|q| self.asset_index(q, asset));
         if let Some(index) = index {
             self.move_asset(index, Some(place));
         }
@@ -116,7 +152,9 @@ impl Twin {
             return;
         }
         self.counts.decisions += 1;
-        let Some(quarter) = self.quarter_index(&decision.quarter) else { return };
+        let Some(quarter) = self.quarter_index(&decision.quarter) else {
+            return;
+        };
         for derived in &decision.derived {
             let stream = self
                 .asset_index(quarter, &derived.asset)
@@ -146,7 +184,10 @@ impl Twin {
         }
         let alert = Alert {
             severity: change.severity,
-            since: self.alerts.get(&key).map_or(change.time, |active| active.since),
+            since: self
+                .alerts
+                .get(&key)
+                .map_or(change.time, |active| active.since),
             value: change.value,
             limit: change.limit,
             text: change.text.clone(),

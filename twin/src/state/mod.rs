@@ -226,12 +226,15 @@ impl Twin {
 
     /// What the assets of a cell report together; exact as of the last tick.
     pub fn aggregate(&self, cell: CellIndex, metric: u16) -> Option<Aggregate> {
-        self.aggregates.get(cell, metric, &|stream| Self::sample(&self.streams, stream))
+        self.aggregates
+            .get(cell, metric, &|stream| Self::sample(&self.streams, stream))
     }
 
     /// The same for all cells of a resolution with values, of one metric or of all.
     pub fn aggregates(&self, resolution: Resolution, metric: Option<u16>) -> Vec<CellAggregate> {
-        self.aggregates.list(resolution, metric, &|stream| Self::sample(&self.streams, stream))
+        self.aggregates.list(resolution, metric, &|stream| {
+            Self::sample(&self.streams, stream)
+        })
     }
 
     /// All assets; their index is what streams and the grid name them by.

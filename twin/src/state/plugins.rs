@@ -39,29 +39,47 @@ impl Deployment {
 impl Twin {
     /// The plugin of a quarter.
     pub fn deployment(&self, quarter: &str, plugin: &str) -> Option<&Deployment> {
-        let quarter = self.quarters.get(usize::from(self.quarter_index(quarter)?))?;
-        quarter.deployments.iter().flatten().find(|d| d.record.plugin == plugin)
+        let quarter = self
+            .quarters
+            .get(usize::from(self.quarter_index(quarter)?))?;
+        quarter
+            .deployments
+            .iter()
+            .flatten()
+            .find(|d| d.record.plugin == plugin)
     }
 
     /// All plugins, by quarter and slot.
     pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
-        self.quarters.iter().flat_map(|q| q.deployments.iter().flatten())
+        self.quarters
+            .iter()
+            .flat_map(|q| q.deployments.iter().flatten())
     }
 
     pub(super) fn deploy(&mut self, record: PluginRecord) {
-        let Some(quarter) = self.quarter_index(&record.quarter) else { return };
+        let Some(quarter) = self.quarter_index(&record.quarter) else {
+            return;
+        };
         let windows = record.windows.iter().map(|(metric, _)| metric);
         for metric in record.metrics.iter().chain(windows).chain(&record.derives) {
             self.intern_metric(metric, None);
         }
-        let Some(slots) = self.quarters.get_mut(usize::from(quarter)).map(|q| &mut q.deployments)
+        let Some(slots) = self
+            .quarters
+            .get_mut(usize::from(quarter))
+            .map(|q| &mut q.deployments)
         else {
             return;
         };
         let same = |slot: &Option<Deployment>| {
-            slot.as_ref().is_some_and(|d| d.record.plugin == record.plugin)
+            slot.as_ref()
+                .is_some_and(|d| d.record.plugin == record.plugin)
         };
-        if let Some(deployment) = slots.iter_mut().find(|slot| same(slot)).and_then(Option::as_mut) {
+        if let Some(deployment) = slots
+            .iter_mut()
+            .find(|slot| same(slot))
+            .and_then(Option::as_mut)
+        {
             deployment.record = record;
         } else {
             let fresh = Some(Deployment {
@@ -82,7 +100,9 @@ impl Twin {
     }
 
     pub(super) fn undeploy(&mut self, quarter: &str, plugin: &str) {
-        let Some(quarter) = self.quarter_index(quarter) else { return };
+        let Some(quarter) = self.quarter_index(quarter) else {
+            return;
+        };
         if let Some(found) = self.quarters.get_mut(usize::from(quarter)) {
             for slot in &mut found.deployments {
                 if slot.as_ref().is_some_and(|d| d.record.plugin == plugin) {
@@ -96,14 +116,20 @@ impl Twin {
     fn reroute_quarter(&mut self, quarter: u16) {
         let count = u32::try_from(self.assets.len()).unwrap_or(u32::MAX);
         for asset in 0..count {
-            if self.assets.get(asset as usize).is_some_and(|a| a.quarter == quarter) {
+            if self
+                .assets
+                .get(asset as usize)
+                .is_some_and(|a| a.quarter == quarter)
+            {
                 self.reroute_asset(asset);
             }
         }
     }
 
     pub(super) fn reroute_asset(&mut self, asset: u32) {
-        let Some(streams) = self.assets.get(asset as usize).map(|a| a.streams.clone()) else { return };
+        let Some(streams) = self.assets.get(asset as usize).map(|a| a.streams.clone()) else {
+            return;
+        };
         let mut interested = 0u16;
         for (_, stream) in streams {
             interested |= self.route_stream(stream);
@@ -113,13 +139,23 @@ impl Twin {
 
     /// Works out which plugins a stream goes to; returns the slots that get anything of it.
     pub(super) fn route_stream(&mut self, index: u32) -> u16 {
-        let Some(&stream) = self.streams.get(index as usize) else { return 0 };
-        let Some(asset) = self.assets.get(stream.asset as usize) else { return 0 };
-        let Some(metric) = self.metrics.get(usize::from(stream.metric)) else { return 0 };
-        let Some(quarter) = self.quarters.get(usize::from(asset.quarter)) else { return 0 };
+        let Some(&stream) = self.streams.get(index as usize) else {
+            return 0;
+        };
+        let Some(asset) = self.assets.get(stream.asset as usize) else {
+            return 0;
+        };
+        let Some(metric) = self.metrics.get(usize::from(stream.metric)) else {
+            return 0;
+        };
+        let Some(quarter) = self.quarters.get(usize::from(asset.quarter)) else {
+            return 0;
+        };
         let (mut routes, mut interested, mut spans) = (0u16, 0u16, Spans::default());
         for (slot, deployment) in quarter.deployments.iter().enumerate() {
-            let Some(record) = deployment.as_ref().map(|d| &d.record) else { continue };
+            let Some(record) = deployment.as_ref().map(|d| &d.record) else {
+                continue;
+            };
             if !record.kinds.is_empty() && !record.kinds.iter().any(|kind| kind == asset.kind()) {
                 continue;
             }
@@ -127,15 +163,27 @@ impl Twin {
                 routes |= 1 << slot;
                 interested |= 1 << slot;
             }
-            for (_, span) in record.windows.iter().filter(|(name, _)| **name == *metric.name) {
+            for (_, span) in record
+                .windows
+                .iter()
+                .filter(|(name, _)| **name == *metric.name)
+            {
                 interested |= 1 << slot;
                 spans = spans.union(Spans::from_seconds(*span).unwrap_or_default());
             }
         }
         let windowed = spans != Spans::default();
         if windowed {
-            let interval = asset.interval_ms().or(metric.interval_s.map(|s| i64::from(s) * 1000));
-            self.windows.watch(index, spans, metric.mean, interval, &quarter.record.timezone);
+            let interval = asset
+                .interval_ms()
+                .or(metric.interval_s.map(|s| i64::from(s) * 1000));
+            self.windows.watch(
+                index,
+                spans,
+                metric.mean,
+                interval,
+                &quarter.record.timezone,
+            );
         } else if stream.windowed {
             self.windows.unwatch(index);
         }
@@ -155,8 +203,16 @@ impl Twin {
         if slots == 0 {
             return;
         }
-        let Some(quarter) = self.assets.get(asset as usize).map(|a| usize::from(a.quarter)) else { return };
-        let Some(quarter) = self.quarters.get_mut(quarter) else { return };
+        let Some(quarter) = self
+            .assets
+            .get(asset as usize)
+            .map(|a| usize::from(a.quarter))
+        else {
+            return;
+        };
+        let Some(quarter) = self.quarters.get_mut(quarter) else {
+            return;
+        };
         for (slot, deployment) in quarter.deployments.iter_mut().enumerate() {
             if let Some(deployment) = deployment
                 && slots & (1 << slot) != 0
@@ -169,10 +225,20 @@ impl Twin {
 
     pub(super) fn route_reading(&mut self, stream: &Stream) {
         let position = self.position;
-        let Some(quarter) = self.assets.get(stream.asset as usize).map(|a| usize::from(a.quarter)) else { return };
-        let Some(quarter) = self.quarters.get_mut(quarter) else { return };
+        let Some(quarter) = self
+            .assets
+            .get(stream.asset as usize)
+            .map(|a| usize::from(a.quarter))
+        else {
+            return;
+        };
+        let Some(quarter) = self.quarters.get_mut(quarter) else {
+            return;
+        };
         for (slot, deployment) in quarter.deployments.iter_mut().enumerate() {
-            let Some(deployment) = deployment.as_mut() else { continue };
+            let Some(deployment) = deployment.as_mut() else {
+                continue;
+            };
             if stream.routes & (1 << slot) == 0 {
                 continue;
             }
@@ -189,10 +255,18 @@ impl Twin {
     pub(super) fn route_windows(&mut self, closed: &[Closed]) {
         let position = self.position;
         for window in closed {
-            let Some(stream) = self.streams.get(window.stream as usize) else { continue };
-            let Some(metric) = self.metrics.get(usize::from(stream.metric)) else { continue };
-            let Some(asset) = self.assets.get(stream.asset as usize) else { continue };
-            let Some(quarter) = self.quarters.get_mut(usize::from(asset.quarter)) else { continue };
+            let Some(stream) = self.streams.get(window.stream as usize) else {
+                continue;
+            };
+            let Some(metric) = self.metrics.get(usize::from(stream.metric)) else {
+                continue;
+            };
+            let Some(asset) = self.assets.get(stream.asset as usize) else {
+                continue;
+            };
+            let Some(quarter) = self.quarters.get_mut(usize::from(asset.quarter)) else {
+                continue;
+            };
             for deployment in quarter.deployments.iter_mut().flatten() {
                 let record = &deployment.record;
                 let kinds = &record.kinds;
@@ -229,7 +303,11 @@ impl Twin {
     fn cut(&mut self, effects: &mut Effects, tick: bool) {
         let (now, position) = (unsigned(self.now.0), self.position);
         let mut heard = Vec::new();
-        for deployment in self.quarters.iter_mut().flat_map(|q| q.deployments.iter_mut().flatten()) {
+        for deployment in self
+            .quarters
+            .iter_mut()
+            .flat_map(|q| q.deployments.iter_mut().flatten())
+        {
             let rows = deployment.rows();
             if rows == 0 || (!tick && rows < deployment.record.batch as usize) {
                 continue;
@@ -252,7 +330,10 @@ impl Twin {
         }
         let first = effects.batches.len() - heard.len();
         for (cut, changed) in effects.batches.iter_mut().skip(first).zip(heard) {
-            cut.batch.changed = changed.into_iter().filter_map(|i| self.plugin_asset(i)).collect();
+            cut.batch.changed = changed
+                .into_iter()
+                .filter_map(|i| self.plugin_asset(i))
+                .collect();
         }
     }
 
@@ -271,7 +352,10 @@ impl Twin {
                 .iter()
                 .filter_map(|(kind, target)| {
                     let target = self.asset_index(asset.quarter, target)?;
-                    Some(Relation { kind: kind.clone(), target })
+                    Some(Relation {
+                        kind: kind.clone(),
+                        target,
+                    })
                 })
                 .collect(),
         })
@@ -284,7 +368,9 @@ impl Twin {
             return false;
         };
         let deployment = quarter.deployments.iter_mut().flatten();
-        let Some(deployment) = deployment.into_iter().find(|d| d.record.plugin == decision.plugin)
+        let Some(deployment) = deployment
+            .into_iter()
+            .find(|d| d.record.plugin == decision.plugin)
         else {
             return false;
         };
@@ -317,7 +403,10 @@ fn sort_readings(batch: &mut Batch) {
     let mut order: Vec<usize> = (0..batch.ts_ms.len()).collect();
     order.sort_by_key(|&row| batch.ts_ms.get(row).copied());
     fn pick<T: Copy>(order: &[usize], column: &[T]) -> Vec<T> {
-        order.iter().filter_map(|&row| column.get(row).copied()).collect()
+        order
+            .iter()
+            .filter_map(|&row| column.get(row).copied())
+            .collect()
     }
     batch.asset = pick(&order, &batch.asset);
     batch.metric = pick(&order, &batch.metric);

@@ -61,18 +61,27 @@ impl Twin {
             Some(Region::Cell(cell)) => sorted(self.grid.in_cell(cell).collect()),
             Some(Region::Box(bbox)) => sorted(self.grid.in_box(&bbox)),
         };
-        found.into_iter().filter(matches).skip(after).take(limit).collect()
+        found
+            .into_iter()
+            .filter(matches)
+            .skip(after)
+            .take(limit)
+            .collect()
     }
 
     fn asset_matches(&self, asset: &Asset, quarter: Option<u16>, filter: &AssetFilter) -> bool {
         let of_domain = |domain: Domain| {
             asset.streams.iter().any(|(metric, _)| {
-                self.metrics.get(usize::from(*metric)).is_some_and(|m| m.domain == domain)
+                self.metrics
+                    .get(usize::from(*metric))
+                    .is_some_and(|m| m.domain == domain)
             })
         };
         quarter.is_none_or(|quarter| asset.quarter == quarter)
             && filter.kind.as_ref().is_none_or(|kind| asset.kind() == kind)
-            && filter.updated_since.is_none_or(|since| asset.updated >= since)
+            && filter
+                .updated_since
+                .is_none_or(|since| asset.updated >= since)
             && filter.domain.is_none_or(of_domain)
     }
 }

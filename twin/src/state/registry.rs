@@ -60,7 +60,10 @@ impl Asset {
     /// Whether the registry says that it moves (attribute `mobile` = `true`).
     pub fn is_mobile(&self) -> bool {
         let attributes = self.detail.as_deref().map(|d| d.attributes.as_slice());
-        attributes.unwrap_or_default().iter().any(|(k, v)| k == "mobile" && v == "true")
+        attributes
+            .unwrap_or_default()
+            .iter()
+            .any(|(k, v)| k == "mobile" && v == "true")
     }
 
     /// Kind of the asset; `unknown` where nobody said.
@@ -70,7 +73,10 @@ impl Asset {
 
     /// The stream of a metric.
     pub fn stream(&self, metric: u16) -> Option<u32> {
-        self.streams.iter().find(|(m, _)| *m == metric).map(|(_, s)| *s)
+        self.streams
+            .iter()
+            .find(|(m, _)| *m == metric)
+            .map(|(_, s)| *s)
     }
 
     /// The attribute `interval_s` in milliseconds.
@@ -154,7 +160,9 @@ impl Twin {
         self.lookup
             .assets
             .find(hash, |&index| {
-                self.assets.get(index as usize).is_some_and(|a| a.quarter == quarter && *a.id == *id)
+                self.assets
+                    .get(index as usize)
+                    .is_some_and(|a| a.quarter == quarter && *a.id == *id)
             })
             .copied()
     }
@@ -170,12 +178,23 @@ impl Twin {
     }
 
     pub(super) fn put_quarter(&mut self, record: QuarterRecord) {
-        match self.quarter_index(&record.id).and_then(|q| self.quarters.get_mut(usize::from(q))) {
+        match self
+            .quarter_index(&record.id)
+            .and_then(|q| self.quarters.get_mut(usize::from(q)))
+        {
             Some(quarter) => quarter.record = record,
             None => {
-                let Ok(index) = u16::try_from(self.quarters.len()) else { return };
-                self.lookup.quarters.insert(record.id.as_str().into(), index);
-                self.quarters.push(Quarter { record, deployments: Vec::new(), assets: 0 });
+                let Ok(index) = u16::try_from(self.quarters.len()) else {
+                    return;
+                };
+                self.lookup
+                    .quarters
+                    .insert(record.id.as_str().into(), index);
+                self.quarters.push(Quarter {
+                    record,
+                    deployments: Vec::new(),
+                    assets: 0,
+                });
             }
         }
     }
@@ -240,13 +259,21 @@ impl Twin {
                 .get(index as usize)
                 .map_or(0, |a| lookup_hasher.hash_one((a.quarter, &*a.id)))
         };
-        let Lookup { hasher, assets: table, .. } = lookup;
+        let Lookup {
+            hasher,
+            assets: table,
+            ..
+        } = lookup;
         table.insert_unique(hash_of(hasher, index), index, |&i| hash_of(hasher, i));
     }
 
     pub(super) fn put_asset(&mut self, record: AssetRecord) {
-        let Some(quarter) = self.quarter_index(&record.quarter) else { return };
-        let Some(index) = self.intern_asset(quarter, &record.id) else { return };
+        let Some(quarter) = self.quarter_index(&record.quarter) else {
+            return;
+        };
+        let Some(index) = self.intern_asset(quarter, &record.id) else {
+            return;
+        };
         if let Some(asset) = self.assets.get_mut(index as usize) {
             asset.automatic = record.automatic;
             asset.detail = Some(Box::new(Detail {
@@ -264,7 +291,9 @@ impl Twin {
     }
 
     pub(super) fn move_asset(&mut self, index: u32, place: Option<Place>) {
-        let Some(asset) = self.assets.get_mut(index as usize) else { return };
+        let Some(asset) = self.assets.get_mut(index as usize) else {
+            return;
+        };
         if asset.place == place {
             return;
         }
@@ -275,7 +304,10 @@ impl Twin {
         if before != after {
             for &(metric, stream) in &asset.streams {
                 self.aggregates.remove(stream);
-                let mean = self.metrics.get(usize::from(metric)).map_or(MeanKind::Arithmetic, |m| m.mean);
+                let mean = self
+                    .metrics
+                    .get(usize::from(metric))
+                    .map_or(MeanKind::Arithmetic, |m| m.mean);
                 if let Some(cell) = after {
                     self.aggregates.add(stream, metric, mean, cell);
                 }
@@ -299,7 +331,10 @@ impl Twin {
             quality: Quality::Good,
             windowed: false,
         });
-        self.assets.get_mut(asset as usize)?.streams.push((metric, stream));
+        self.assets
+            .get_mut(asset as usize)?
+            .streams
+            .push((metric, stream));
         if let Some(cell) = self.grid.cell(asset) {
             let mean = self.metrics.get(usize::from(metric))?.mean;
             self.aggregates.add(stream, metric, mean, cell);
@@ -321,7 +356,9 @@ impl Twin {
     /// Makes everything that is derived from the state, after a snapshot was read.
     pub(super) fn rebuild(&mut self) {
         for (index, quarter) in (0u16..).zip(&self.quarters) {
-            self.lookup.quarters.insert(quarter.record.id.as_str().into(), index);
+            self.lookup
+                .quarters
+                .insert(quarter.record.id.as_str().into(), index);
         }
         for (index, metric) in (0u16..).zip(&self.metrics) {
             self.lookup.metrics.insert(metric.name.clone(), index);
@@ -332,13 +369,19 @@ impl Twin {
         }
         for (index, asset) in (0u32..).zip(&self.assets) {
             self.grid.put(index, asset.place);
-            let Some(cell) = self.grid.cell(index) else { continue };
+            let Some(cell) = self.grid.cell(index) else {
+                continue;
+            };
             for &(metric, stream) in &asset.streams {
-                let mean = self.metrics.get(usize::from(metric)).map_or(MeanKind::Arithmetic, |m| m.mean);
+                let mean = self
+                    .metrics
+                    .get(usize::from(metric))
+                    .map_or(MeanKind::Arithmetic, |m| m.mean);
                 self.aggregates.add(stream, metric, mean, cell);
             }
         }
         let streams = &self.streams;
-        self.aggregates.refresh(&|stream| Self::sample(streams, stream), &mut |_, _, _| {});
+        self.aggregates
+            .refresh(&|stream| Self::sample(streams, stream), &mut |_, _, _| {});
     }
 }

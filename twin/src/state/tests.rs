@@ -3,15 +3,17 @@
 use proptest::prelude::*;
 
 use super::{Effects, PluginBatch, Twin};
-use crate::event::{
-    AlertChange, Decision, DerivedReading, Entry, Event, PluginRecord, Severity,
-};
+use crate::event::{AlertChange, Decision, DerivedReading, Entry, Event, PluginRecord, Severity};
 use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
 
 const START: i64 = 1_780_272_000_000;
 
 fn entry(at: i64, event: Event<'_>) -> Vec<u8> {
-    postcard::to_allocvec(&Entry { at: Millis(START + at), event }).unwrap()
+    postcard::to_allocvec(&Entry {
+        at: Millis(START + at),
+        event,
+    })
+    .unwrap()
 }
 
 fn quarter(id: &str) -> Event<'static> {
@@ -46,7 +48,15 @@ fn reading(at: i64, asset: &str, metric: &str, value: f64, time: i64) -> Vec<u8>
         unit: None,
     }];
     let place = Place::new(51.05 + value / 1e5, 13.74);
-    entry(at, Event::Observed(Observed { quarter: "a", asset, place, readings }))
+    entry(
+        at,
+        Event::Observed(Observed {
+            quarter: "a",
+            asset,
+            place,
+            readings,
+        }),
+    )
 }
 
 fn decision(at: i64, batch: u64, raise: bool) -> Vec<u8> {
@@ -88,7 +98,14 @@ fn decision(at: i64, batch: u64, raise: bool) -> Vec<u8> {
 /// Entries that can follow one another in a journal; time goes on by up to ten minutes a step,
 /// and readings come late, out of order and twice.
 fn journals() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let step = (0..600_000i64, 0..12u8, 0..4u8, 0..3u8, -20i32..20, 0..5_000_000i64);
+    let step = (
+        0..600_000i64,
+        0..12u8,
+        0..4u8,
+        0..3u8,
+        -20i32..20,
+        0..5_000_000i64,
+    );
     prop::collection::vec(step, 1..120).prop_map(|steps| {
         let mut journal = vec![entry(0, quarter("a")), entry(0, plugin("a"))];
         let (mut at, mut batch) = (0, 0);
@@ -196,7 +213,11 @@ proptest! {
 #[test]
 fn a_reading_that_comes_twice_changes_nothing() {
     let mut twin = Twin::new();
-    let once = [entry(0, quarter("a")), reading(1, "x", "pm10", 5.0, 1), reading(2, "x", "pm10", 6.0, 2)];
+    let once = [
+        entry(0, quarter("a")),
+        reading(1, "x", "pm10", 5.0, 1),
+        reading(2, "x", "pm10", 6.0, 2),
+    ];
     fold(&mut twin, 1, &once);
     let again = fold(&mut twin, 4, &[reading(3, "x", "pm10", 6.0, 2)]);
     assert_eq!((again.changes, twin.counts().duplicates), (0, 1));
@@ -209,7 +230,11 @@ fn a_reading_that_comes_twice_changes_nothing() {
 #[test]
 fn a_correction_of_the_newest_value_counts_and_is_told() {
     let mut twin = Twin::new();
-    let journal = [entry(0, quarter("a")), reading(1, "x", "pm10", 5.0, 1), reading(2, "x", "pm10", 6.0, 1)];
+    let journal = [
+        entry(0, quarter("a")),
+        reading(1, "x", "pm10", 5.0, 1),
+        reading(2, "x", "pm10", 6.0, 1),
+    ];
     assert_eq!(fold(&mut twin, 1, &journal).changes, 2);
     assert_eq!((twin.streams()[0].value, twin.counts().corrected), (6.0, 1));
 }
@@ -228,9 +253,17 @@ fn batches_are_cut_when_full_and_at_ticks() {
     journal.extend((1..=5).map(|i| reading(i, "x", "temperature", i as f64, i)));
     journal.push(entry(9, Event::Ticked));
     let left = fold(&mut twin, 1, &journal);
-    let cut: Vec<_> = left.batches.iter().map(|b| (b.number, b.from, b.to, b.batch.asset.len())).collect();
+    let cut: Vec<_> = left
+        .batches
+        .iter()
+        .map(|b| (b.number, b.from, b.to, b.batch.asset.len()))
+        .collect();
     assert_eq!(cut, [(0, 3, 6, 4), (1, 7, 8, 1)]);
-    assert_eq!(left.batches[0].batch.changed.len(), 1, "the asset is announced with its first batch");
+    assert_eq!(
+        left.batches[0].batch.changed.len(),
+        1,
+        "the asset is announced with its first batch"
+    );
     assert!(left.batches[1].batch.changed.is_empty());
 }
 

@@ -98,7 +98,11 @@ fn time(out: &mut Vec<u8>, time: Millis) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     if !(0..=9999).contains(&year) {
         let _ = write!(out, "{time}");
@@ -106,9 +110,13 @@ fn time(out: &mut Vec<u8>, time: Millis) {
     }
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
     digits(out, year, 4);
-    for (separator, part) in
-        [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)]
-    {
+    for (separator, part) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', hour),
+        (b':', minute),
+        (b':', second),
+    ] {
         out.push(separator);
         digits(out, part, 2);
     }

@@ -28,11 +28,16 @@ impl TwinTopics {
     fn streams(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
         let levels: Vec<&str> = filter.split('/').collect();
         let literal = |index: usize| {
-            levels.get(index).copied().filter(|level| !matches!(*level, "+" | "#"))
+            levels
+                .get(index)
+                .copied()
+                .filter(|level| !matches!(*level, "+" | "#"))
         };
         if let (Some(quarter), Some(asset)) = (literal(2), literal(4)) {
             let twin = self.twin.read();
-            let index = twin.quarter_index(quarter).and_then(|q| twin.asset_index(q, asset));
+            let index = twin
+                .quarter_index(quarter)
+                .and_then(|q| twin.asset_index(q, asset));
             let asset = index.and_then(|index| twin.assets().get(index as usize));
             for (_, stream) in asset.map(|a| a.streams.as_slice()).unwrap_or_default() {
                 if let Some(stream) = twin.streams().get(*stream as usize) {
@@ -44,7 +49,9 @@ impl TwinTopics {
         let mut next = 0;
         loop {
             let twin = self.twin.read();
-            let Some(rest) = twin.streams().get(next..).filter(|rest| !rest.is_empty()) else { return };
+            let Some(rest) = twin.streams().get(next..).filter(|rest| !rest.is_empty()) else {
+                return;
+            };
             for stream in rest.iter().take(CHUNK) {
                 emit_stream(&twin, stream, filter, emit);
             }
@@ -83,7 +90,8 @@ fn emit_stream(twin: &Twin, stream: &Stream, filter: &str, emit: &mut dyn FnMut(
         quality: stream.quality,
         rev: stream.rev,
     };
-    let Some(topic) = stream_topic(twin, stream).filter(|topic| topic_matches(filter, topic)) else {
+    let Some(topic) = stream_topic(twin, stream).filter(|topic| topic_matches(filter, topic))
+    else {
         return;
     };
     if let Some(metric) = twin.metric_of(stream).filter(|_| stream.rev > 0) {
@@ -93,7 +101,10 @@ fn emit_stream(twin: &Twin, stream: &Stream, filter: &str, emit: &mut dyn FnMut(
 
 impl RetainedSource for TwinTopics {
     fn owns(&self, topic: &str) -> bool {
-        matches!(topic.split('/').next(), Some("twin" | "personal" | "cell" | "alert"))
+        matches!(
+            topic.split('/').next(),
+            Some("twin" | "personal" | "cell" | "alert")
+        )
     }
 
     fn matching(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {

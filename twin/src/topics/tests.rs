@@ -35,6 +35,7 @@ fn the_payload_is_the_one_of_the_contract() {
         rev: 42,
     };
     let payload = stream_json(&change, "kW");
-    let expected = r#"{"value":3.2,"unit":"kW","time":"2026-06-01T00:00:00Z","quality":"good","rev":42}"#;
+    let expected =
+        r#"{"value":3.2,"unit":"kW","time":"2026-06-01T00:00:00Z","quality":"good","rev":42}"#;
     assert_eq!(payload, expected.as_bytes());
 }

@@ -68,7 +68,9 @@ impl Ledger {
     }
 
     fn slot(&self, publisher: usize, code: u64) -> Option<usize> {
-        usize::try_from(code % CODES).ok().map(|code| publisher * CODES as usize + code)
+        usize::try_from(code % CODES)
+            .ok()
+            .map(|code| publisher * CODES as usize + code)
     }
 }
 
@@ -87,7 +89,9 @@ pub(crate) fn publish(
         stopper.stop.store(true, Relaxed);
     });
     let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..PUBLISHERS {
@@ -100,7 +104,9 @@ pub(crate) fn publish(
                         Some(each) => publisher.pace(each).await,
                     }
                 };
-                tokio::time::timeout(time + PATIENCE, run).await.context("no PUBACK")?
+                tokio::time::timeout(time + PATIENCE, run)
+                    .await
+                    .context("no PUBACK")?
             });
         }
         while let Some(task) = tasks.join_next().await {
@@ -144,7 +150,22 @@ impl Publisher {
         stream.set_nodelay(true)?;
         let id = format!("bench-{number:02}");
         let length = u8::try_from(12 + id.len())?;
-        let mut connect = vec![0x10, length, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, length - 12];
+        let mut connect = vec![
+            0x10,
+            length,
+            0,
+            4,
+            b'M',
+            b'Q',
+            b'T',
+            b'T',
+            4,
+            2,
+            0,
+            60,
+            0,
+            length - 12,
+        ];
         connect.extend_from_slice(id.as_bytes());
         stream.write_all(&connect).await?;
         let mut connack = [0; 4];
@@ -161,9 +182,21 @@ impl Publisher {
             time,
             value: find(VALUE).context("no value in the packet")?,
         };
-        let next = ledger.next.get(number as usize).context("no such publisher")?;
+        let next = ledger
+            .next
+            .get(number as usize)
+            .context("no such publisher")?;
         let code = next.load(Relaxed);
-        Ok(Self { stream, number, ledger, packets, at, code, waiting: 0, unread: Vec::new() })
+        Ok(Self {
+            stream,
+            number,
+            ledger,
+            packets,
+            at,
+            code,
+            waiting: 0,
+            unread: Vec::new(),
+        })
     }
 
     async fn saturate(mut self) -> Result<()> {
@@ -216,7 +249,9 @@ impl Publisher {
         let reading = code / u64::from(ASSETS);
         let asset = usize::try_from(code % u64::from(ASSETS)).unwrap_or(0);
         let second = EPOCH_S + i64::try_from(reading).unwrap_or(0);
-        let time = jiff::Timestamp::from_second(second).unwrap_or_default().to_string();
+        let time = jiff::Timestamp::from_second(second)
+            .unwrap_or_default()
+            .to_string();
         let value = format!("{:.3}", 10.0 + (code % CODES) as f64 / 1000.0);
         if let Some(packet) = self.packets.get_mut(asset) {
             let id = u16::try_from(code % 60_000).unwrap_or(0) + 1;
@@ -226,7 +261,10 @@ impl Publisher {
             out.extend_from_slice(packet);
         }
         let ledger = &self.ledger;
-        if let Some(slot) = ledger.slot(self.number as usize, code).and_then(|s| ledger.sent.get(s)) {
+        if let Some(slot) = ledger
+            .slot(self.number as usize, code)
+            .and_then(|s| ledger.sent.get(s))
+        {
             slot.store(ledger.now(), Relaxed);
         }
         self.code += 1;
@@ -242,18 +280,29 @@ impl Publisher {
     fn read_now(&mut self) -> Result<()> {
         let mut chunk = [0; 4096];
         let read = match self.stream.try_read(&mut chunk) {
-            Ok(0) => bail!("the server closed the connection of publisher {}", self.number),
+            Ok(0) => bail!(
+                "the server closed the connection of publisher {}",
+                self.number
+            ),
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        self.unread.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        self.unread
+            .extend_from_slice(chunk.get(..read).unwrap_or_default());
         let whole = self.unread.len() / 4;
-        if let Some(other) = self.unread.chunks_exact(4).find(|ack| ack.first() != Some(&0x40)) {
+        if let Some(other) = self
+            .unread
+            .chunks_exact(4)
+            .find(|ack| ack.first() != Some(&0x40))
+        {
             bail!("instead of a PUBACK: {other:?}");
         }
         self.unread.drain(..whole * 4);
-        self.waiting = self.waiting.checked_sub(whole as u64).context("a PUBACK too many")?;
+        self.waiting = self
+            .waiting
+            .checked_sub(whole as u64)
+            .context("a PUBACK too many")?;
         self.ledger.acknowledged.fetch_add(whole as u64, Relaxed);
         Ok(())
     }

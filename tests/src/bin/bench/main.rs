@@ -50,9 +50,17 @@ fn run() -> Result<()> {
         }
     }
     let extent = if quick {
-        Extent { time: Duration::from_secs(3), assets: 20_000, folds: 500_000 }
+        Extent {
+            time: Duration::from_secs(3),
+            assets: 20_000,
+            folds: 500_000,
+        }
     } else {
-        Extent { time: Duration::from_secs(15), assets: 100_000, folds: 5_000_000 }
+        Extent {
+            time: Duration::from_secs(15),
+            assets: 100_000,
+            folds: 5_000_000,
+        }
     };
     let mut table = Table::default();
     path::measure(&mut table, &extent)?;

@@ -36,9 +36,15 @@ impl Mosquitto {
         std::fs::write(&file, text).context("mosquitto.conf")?;
         let process = Process::start(Command::new(PROGRAM).arg("-c").arg(&file));
         eventually("mosquitto listens", Duration::from_secs(10), || {
-            TcpStream::connect(address).map(drop).map_err(|error| error.to_string())
+            TcpStream::connect(address)
+                .map(drop)
+                .map_err(|error| error.to_string())
         });
-        Ok(Self { address, process, _folder: folder })
+        Ok(Self {
+            address,
+            process,
+            _folder: folder,
+        })
     }
 
     /// Its process id.

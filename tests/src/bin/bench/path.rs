@@ -36,7 +36,9 @@ impl Run {
     fn latency_ms(&self, share: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         let at = (last as f64 * share) as usize;
-        self.latencies.get(at).map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+        self.latencies
+            .get(at)
+            .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
     }
 }
 
@@ -51,7 +53,12 @@ impl Side {
     fn new(server: SocketAddr, pid: u32, filter: &str, key: &'static str) -> Result<Self> {
         let ledger = Ledger::new();
         let receiver = Receiver::start(server, filter, key, Arc::clone(&ledger))?;
-        let side = Self { server, pid, ledger, receiver };
+        let side = Self {
+            server,
+            pid,
+            ledger,
+            receiver,
+        };
         side.run(None, WARM_UP)?;
         Ok(side)
     }
@@ -59,7 +66,10 @@ impl Side {
     /// Everything counts that is acknowledged, and the CPU until all of it has reached the
     /// subscriber.
     fn run(&self, rate: Option<f64>, time: Duration) -> Result<Run> {
-        let before = (self.ledger.acknowledged.load(Relaxed), self.receiver.received());
+        let before = (
+            self.ledger.acknowledged.load(Relaxed),
+            self.receiver.received(),
+        );
         let cpu = cpu_seconds(self.pid);
         drop(self.receiver.latencies());
         let took = generator::publish(self.server, &self.ledger, rate, time)?;
@@ -75,7 +85,11 @@ impl Side {
         }
         let cpu = cpu_seconds(self.pid) - cpu;
         let latencies = self.receiver.latencies();
-        Ok(Run { cpu_us: cpu * 1e6 / sent as f64, rate: sent as f64 / took, latencies })
+        Ok(Run {
+            cpu_us: cpu * 1e6 / sent as f64,
+            rate: sent as f64 / took,
+            latencies,
+        })
     }
 }
 
@@ -89,7 +103,11 @@ fn all(side: &Side, time: Duration) -> Result<Measured> {
     let saturated = side.run(None, time)?;
     let paced = side.run(Some(PACED), time)?;
     let half = side.run(Some(saturated.rate / 2.0), time)?;
-    Ok(Measured { saturated, paced, half })
+    Ok(Measured {
+        saturated,
+        paced,
+        half,
+    })
 }
 
 /// The boxes of the load as the registry knows them: spread over a square of 2 km.
@@ -119,13 +137,20 @@ pub(crate) fn measure(table: &mut Table, extent: &Extent) -> Result<()> {
     drop(mosquitto);
 
     eprintln!("Quartier ...");
-    let Some(plugin) = health_plugin() else { bail!("run plugins/build first") };
+    let Some(plugin) = health_plugin() else {
+        bail!("run plugins/build first")
+    };
     let node = Node::start(NodeConfig {
         quarters: vec![("johannstadt".to_owned(), Some(assets()))],
         plugins: vec![("johannstadt".to_owned(), plugin)],
         ..NodeConfig::default()
     });
-    let side = Side::new(node.mqtt(), node.pid(), "twin/v1/+/environment/#", "\"value\":")?;
+    let side = Side::new(
+        node.mqtt(),
+        node.pid(),
+        "twin/v1/+/environment/#",
+        "\"value\":",
+    )?;
     let ours = all(&side, extent.time)?;
     side.receiver.finish()?;
     report(table, &ours, &theirs);
@@ -165,14 +190,28 @@ fn report(table: &mut Table, ours: &Measured, theirs: &Measured) {
          throughput of each side ({:.0}/s, {:.0}/s)",
         ours.half.rate, theirs.half.rate
     );
-    for (name, share, goal) in
-        [("p50", 0.5, ""), ("p99", 0.99, "<= 10 ms"), ("p99.9", 0.999, "")]
-    {
+    for (name, share, goal) in [
+        ("p50", 0.5, ""),
+        ("p99", 0.99, "<= 10 ms"),
+        ("p99.9", 0.999, ""),
+    ] {
         let pair = (ours.half.latency_ms(share), theirs.half.latency_ms(share));
-        table.both(&format!("latency at half load, {name}"), pair, "ms", goal, &how);
+        table.both(
+            &format!("latency at half load, {name}"),
+            pair,
+            "ms",
+            goal,
+            &how,
+        );
     }
     let pair = (ours.paced.latency_ms(0.99), theirs.paced.latency_ms(0.99));
-    table.both("latency at 2,000/s, p99", pair, "ms", "", "the same at the paced load");
+    table.both(
+        "latency at 2,000/s, p99",
+        pair,
+        "ms",
+        "",
+        "the same at the paced load",
+    );
 }
 
 fn plugin_cost(table: &mut Table, node: &Node) {

@@ -38,7 +38,9 @@ impl Receiver {
         let mut stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        stream.write_all(&[0x10, 16, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 4, b'a', b'l', b'l', b'!'])?;
+        stream.write_all(&[
+            0x10, 16, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 4, b'a', b'l', b'l', b'!',
+        ])?;
         expect(&mut stream, &[0x20, 2, 0, 0])?;
         let length = u8::try_from(filter.len())?;
         let mut subscribe = vec![0x82, length + 5, 0, 1, 0, length];
@@ -55,7 +57,10 @@ impl Receiver {
         let shared = Arc::<Shared>::default();
         let inner = Arc::clone(&shared);
         let thread = thread::spawn(move || receive(stream, key, &ledger, &inner));
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Readings that have come.
@@ -65,7 +70,11 @@ impl Receiver {
 
     /// The latencies since the last call, microseconds, sorted.
     pub(crate) fn latencies(&self) -> Vec<u32> {
-        let mut latencies = self.shared.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latencies = self
+            .shared
+            .latencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut taken = std::mem::take(&mut *latencies);
         taken.sort_unstable();
         taken
@@ -104,7 +113,14 @@ fn receive(mut stream: TcpStream, key: &str, ledger: &Ledger, shared: &Shared) -
         let read = match stream.read(&mut chunk) {
             Ok(0) => bail!("the server closed the subscriber's connection"),
             Ok(read) => read,
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => continue,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) =>
+            {
+                continue;
+            }
             Err(error) => return Err(error).context("subscriber"),
         };
         let now = ledger.now();
@@ -130,7 +146,11 @@ fn receive(mut stream: TcpStream, key: &str, ledger: &Ledger, shared: &Shared) -
             acks.clear();
         }
         shared.received.fetch_add(latencies.len() as u64, Relaxed);
-        shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).append(&mut latencies);
+        shared
+            .latencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .append(&mut latencies);
     }
     Ok(())
 }
@@ -160,11 +180,18 @@ fn reading(first: u8, body: &[u8], key: &str) -> Option<(usize, u64, Option<[u8;
         (Some([*rest.first()?, *rest.get(1)?]), rest.get(2..)?)
     };
     // `b12-07` is a level of the topic.
-    let level = topic.split(|byte| *byte == b'/').find(|l| l.len() == 6 && l.get(3) == Some(&b'-'))?;
+    let level = topic
+        .split(|byte| *byte == b'/')
+        .find(|l| l.len() == 6 && l.get(3) == Some(&b'-'))?;
     let publisher: usize = std::str::from_utf8(level.get(1..3)?).ok()?.parse().ok()?;
-    let at = payload.windows(key.len()).position(|window| window == key.as_bytes())? + key.len();
+    let at = payload
+        .windows(key.len())
+        .position(|window| window == key.as_bytes())?
+        + key.len();
     let value = payload.get(at..)?;
-    let end = value.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
+    let end = value
+        .iter()
+        .position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
     let value: f64 = std::str::from_utf8(value.get(..end)?).ok()?.parse().ok()?;
     Some((publisher, ((value - 10.0) * 1000.0).round() as u64, id))
 }

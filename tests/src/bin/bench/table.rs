@@ -43,7 +43,14 @@ impl Table {
     }
 
     /// A figure of Quartier's own.
-    pub(crate) fn one(&mut self, what: &str, value: f64, unit: &str, goal: &'static str, how: &str) {
+    pub(crate) fn one(
+        &mut self,
+        what: &str,
+        value: f64,
+        unit: &str,
+        goal: &'static str,
+        how: &str,
+    ) {
         self.add(Row {
             what: what.to_owned(),
             quartier: format!("{} {unit}", number(value)),
@@ -56,7 +63,10 @@ impl Table {
     }
 
     fn add(&mut self, row: Row) {
-        eprintln!("{}: {} {} {}", row.what, row.quartier, row.mosquitto, row.ratio);
+        eprintln!(
+            "{}: {} {} {}",
+            row.what, row.quartier, row.mosquitto, row.ratio
+        );
         self.rows.push(row);
     }
 
@@ -65,10 +75,17 @@ impl Table {
         let head = ["what", "Quartier", "mosquitto", "ratio", "goal"].map(str::to_owned);
         let cells = |row: &Row| {
             let goal = row.goal.to_owned();
-            [row.what.clone(), row.quartier.clone(), row.mosquitto.clone(), row.ratio.clone(), goal]
+            [
+                row.what.clone(),
+                row.quartier.clone(),
+                row.mosquitto.clone(),
+                row.ratio.clone(),
+                goal,
+            ]
         };
-        let lines: Vec<[String; 5]> =
-            std::iter::once(head).chain(self.rows.iter().map(cells)).collect();
+        let lines: Vec<[String; 5]> = std::iter::once(head)
+            .chain(self.rows.iter().map(cells))
+            .collect();
         let mut widths = [0; 5];
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
@@ -79,7 +96,11 @@ impl Table {
         for line in &lines {
             for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
                 let right = (1..=3).contains(&column);
-                let cell = if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                let cell = if right {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                };
                 text.push_str(&cell);
                 text.push_str("  ");
             }

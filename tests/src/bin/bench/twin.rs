@@ -39,19 +39,46 @@ pub(crate) fn fold_rate(table: &mut Table, extent: &Extent) {
     for (number, id) in names.iter().enumerate() {
         let (row, column) = ((number / 100) as f64, (number % 100) as f64);
         let place = Place::new(51.04 + row * 0.0002, 13.75 + column * 0.0003);
-        let record = AssetRecord { quarter: quarter.to_owned(), id: id.clone(), place, ..AssetRecord::default() };
-        fold(Entry { at: START, event: Event::AssetPut(record) });
+        let record = AssetRecord {
+            quarter: quarter.to_owned(),
+            id: id.clone(),
+            place,
+            ..AssetRecord::default()
+        };
+        fold(Entry {
+            at: START,
+            event: Event::AssetPut(record),
+        });
     }
     let started = Instant::now();
     for number in 0..extent.folds {
         let time = START.plus(i64::try_from(number / STREAMS).unwrap_or(0) * 1000);
-        let asset = names.get(usize::try_from(number % STREAMS).unwrap_or(0)).map_or("", |n| n);
+        let asset = names
+            .get(usize::try_from(number % STREAMS).unwrap_or(0))
+            .map_or("", |n| n);
         let value = 10.0 + (number % 997) as f64 / 100.0;
-        let reading = Reading { metric: "pm10", value, time, quality: Quality::Good, unit: None };
-        let observed = Observed { quarter, asset, place: None, readings: vec![reading] };
-        fold(Entry { at: time, event: Event::Observed(observed) });
+        let reading = Reading {
+            metric: "pm10",
+            value,
+            time,
+            quality: Quality::Good,
+            unit: None,
+        };
+        let observed = Observed {
+            quarter,
+            asset,
+            place: None,
+            readings: vec![reading],
+        };
+        fold(Entry {
+            at: time,
+            event: Event::Observed(observed),
+        });
         if number % 100_000 == 99_999 {
-            fold(Entry { at: time, event: Event::Ticked });
+            fold(Entry {
+                at: time,
+                event: Event::Ticked,
+            });
         }
     }
     let rate = extent.folds as f64 / started.elapsed().as_secs_f64();
@@ -125,8 +152,16 @@ pub(crate) fn memory_and_recovery(table: &mut Table, extent: &Extent) -> Result<
     node.kill9();
     let killed = seconds(&mut node);
     let log = node.log();
-    let detail = log.lines().find(|line| line.contains("up to date")).unwrap_or_default();
-    let detail = detail.split("up to date").nth(1).unwrap_or_default().trim().to_owned();
+    let detail = log
+        .lines()
+        .find(|line| line.contains("up to date"))
+        .unwrap_or_default();
+    let detail = detail
+        .split("up to date")
+        .nth(1)
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     table.one(
         "ready after kill -9",
         killed,

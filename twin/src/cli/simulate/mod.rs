@@ -17,7 +17,7 @@ use super::publish::{GIVE_UP, MqttArgs, Publisher, Target};
 use super::serve::runtime;
 use super::{Failure, Outcome};
 use crate::model::{Millis, Place, is_name};
-pub(super) use fleet::{Device, Fleet};
+pub(super) use fleet::Fleet;
 
 /// Connections that share the devices; a device stays with one, so that its order is kept.
 const CONNECTIONS: usize = 4;

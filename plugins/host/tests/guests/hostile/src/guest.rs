@@ -3,6 +3,7 @@
 wit_bindgen::generate!({ path: "../../../../wit", world: "lab-rule" });
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use exports::quartier::rule::rule::Guest;
@@ -18,6 +19,7 @@ struct State {
     seen: u64,
     metric: u32,
     input: u32,
+    assets: BTreeSet<u32>,
 }
 
 thread_local! {
@@ -30,12 +32,25 @@ const POISON: f64 = -1.0;
 
 fn recurse(depth: u64) -> u64 {
     let here = black_box([depth; 16]);
-    if depth == u64::MAX { 0 } else { recurse(depth + 1) + here[(depth % 16) as usize] }
+    if depth == u64::MAX {
+        0
+    } else {
+        recurse(depth + 1) + here[(depth % 16) as usize]
+    }
 }
 
 fn empty() -> Output {
-    let derived = Derived { asset: vec![], metric: vec![], value: vec![], ts_ms: vec![] };
-    Output { derived, alerts: vec![], commands: vec![] }
+    let derived = Derived {
+        asset: vec![],
+        metric: vec![],
+        value: vec![],
+        ts_ms: vec![],
+    };
+    Output {
+        derived,
+        alerts: vec![],
+        commands: vec![],
+    }
 }
 
 fn push(d: &mut Derived, asset: u32, metric: u32, value: f64, ts_ms: u64) {
@@ -47,12 +62,28 @@ fn push(d: &mut Derived, asset: u32, metric: u32, value: f64, ts_ms: u64) {
 
 fn alert(asset: u32, cause: u32) -> Alert {
     let severity = Severity::Info;
-    Alert { asset, topic: 0, severity, code: 1, raise: true, value: 4.0, text: None, cause }
+    Alert {
+        asset,
+        topic: 0,
+        severity,
+        code: 1,
+        raise: true,
+        value: 4.0,
+        text: None,
+        cause,
+    }
 }
 
 /// `arg` 7 is within the manifest's range.
 fn command(asset: u32, command: u32, arg: f64) -> Command {
-    Command { asset, command, arg, expires_ms: 0, dedup_key: 0, cause: 0 }
+    Command {
+        asset,
+        command,
+        arg,
+        expires_ms: 0,
+        dedup_key: 0,
+        cause: 0,
+    }
 }
 
 fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(), RuleError> {
@@ -76,7 +107,10 @@ fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(),
         "flood" => (0..1000).for_each(|i| push(d, asset, state.metric, f64::from(i), ts)),
         "flood-host" => {
             let text = "x".repeat(1 << 20);
-            let with_text = || Alert { text: Some(text.clone()), ..alert(asset, 0) };
+            let with_text = || Alert {
+                text: Some(text.clone()),
+                ..alert(asset, 0)
+            };
             out.alerts = (0..12).map(|_| with_text()).collect();
         }
         "undeclared-metric" => push(d, asset, state.input, 1.0, ts),
@@ -85,12 +119,32 @@ fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(),
         "bad-time" => push(d, asset, state.metric, 1.0, u64::MAX),
         "columns" => d.value.push(1.0),
         "bad-alerts" => {
-            let bad_value = Alert { value: f64::INFINITY, ..alert(asset, 0) };
-            let bad_text = Alert { text: Some("x".repeat(2000)), ..alert(asset, 0) };
-            let (bad_topic, bad_code) =
-                (Alert { topic: 9, ..alert(asset, 0) }, Alert { code: 9, ..alert(asset, 0) });
-            out.alerts =
-                vec![bad_value, bad_text, bad_topic, bad_code, alert(asset, 99), alert(asset, 0)];
+            let bad_value = Alert {
+                value: f64::INFINITY,
+                ..alert(asset, 0)
+            };
+            let bad_text = Alert {
+                text: Some("x".repeat(2000)),
+                ..alert(asset, 0)
+            };
+            let (bad_topic, bad_code) = (
+                Alert {
+                    topic: 9,
+                    ..alert(asset, 0)
+                },
+                Alert {
+                    code: 9,
+                    ..alert(asset, 0)
+                },
+            );
+            out.alerts = vec![
+                bad_value,
+                bad_text,
+                bad_topic,
+                bad_code,
+                alert(asset, 99),
+                alert(asset, 0),
+            ];
         }
         "bad-commands" => {
             out.commands = vec![
@@ -112,12 +166,20 @@ impl Guest for Hostile {
         let (Some(input), Some(metric)) = (id("power"), id("seen")) else {
             return Err(RuleError::BadConfig("dictionary".to_owned()));
         };
-        let mode = config.into_iter().find(|(k, _)| k == "mode").map(|(_, v)| v);
+        let mode = config
+            .into_iter()
+            .find(|(k, _)| k == "mode")
+            .map(|(_, v)| v);
         let mode = mode.ok_or_else(|| RuleError::BadConfig("mode".to_owned()))?;
         if mode == "init" {
             return Err(RuleError::BadConfig("as asked".to_owned()));
         }
-        STATE.set(State { mode, seen: 0, metric, input });
+        STATE.set(State {
+            mode,
+            metric,
+            input,
+            ..State::default()
+        });
         Ok(())
     }
 
@@ -125,8 +187,17 @@ impl Guest for Hostile {
         STATE.with_borrow_mut(|state| {
             let mut out = empty();
             for i in 0..b.asset.len() {
+                if !state.assets.contains(&b.asset[i]) {
+                    return Err(RuleError::BadInput(i as u32));
+                }
                 state.seen += 1;
-                push(&mut out.derived, b.asset[i], state.metric, state.seen as f64, b.ts_ms[i]);
+                push(
+                    &mut out.derived,
+                    b.asset[i],
+                    state.metric,
+                    state.seen as f64,
+                    b.ts_ms[i],
+                );
                 if b.value[i] == POISON {
                     misbehave(state, &mut out, b.asset[i], b.ts_ms[i])?;
                 }
@@ -136,17 +207,21 @@ impl Guest for Hostile {
     }
 
     fn on_assets(changed: Vec<Asset>) -> Result<(), RuleError> {
-        match changed.iter().any(|asset| asset.kind == "poison") {
-            true => std::process::abort(),
-            false => Ok(()),
+        if changed.iter().any(|asset| asset.kind == "poison") {
+            std::process::abort();
         }
+        STATE.with_borrow_mut(|state| state.assets.extend(changed.iter().map(|asset| asset.id)));
+        Ok(())
     }
 
     fn on_tick(_: u64) -> Result<Output, RuleError> {
         let seen = STATE.with_borrow(|state| state.seen);
         let mut out = empty();
         if seen > 0 {
-            out.alerts.push(Alert { value: seen as f64, ..alert(1, 0) });
+            out.alerts.push(Alert {
+                value: seen as f64,
+                ..alert(1, 0)
+            });
         }
         Ok(out)
     }
