@@ -44,10 +44,8 @@ fn without_macros(query: &str) -> String {
     let query = query
         .replace("${area:regex}", ".*")
         .replace("${device:regex}", ".*");
-    assert!(
-        !query.contains('$'),
-        "a macro the README does not name: {query}"
-    );
+    // What is left of them is the end of a regular expression.
+    assert!(!query.replace("$/", "").contains('$'), "not named in the README: {query}");
     query
 }
 

@@ -92,16 +92,10 @@ fn rows(file: &Path, mut row: impl FnMut(&dyn Fn(&str) -> String)) {
     }
 }
 
-fn utc(text: &str) -> i64 {
-    let time: DateTime = text
-        .trim_end_matches("+00:00")
-        .replace(' ', "T")
-        .parse()
-        .unwrap();
-    time.to_zoned(TimeZone::UTC)
-        .unwrap()
-        .timestamp()
-        .as_millisecond()
+/// `None` for what is no time: the sensors' file ends within a row.
+fn utc(text: &str) -> Option<i64> {
+    let time: DateTime = text.trim_end_matches("+00:00").replace(' ', "T").parse().ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
 /// Rows without an hour are means of a day. The clock is Central European Time all year.
@@ -141,7 +135,7 @@ fn recorded() -> Option<(Points, Vec<Job>)> {
     let lowcost = data("air_lowcost")?.join("aberdeen_sds011_2019-01_02.csv");
     rows(&lowcost, |column| {
         let device = format!("sds011-{}", column("sensor_id"));
-        let time = utc(&column("timestamp_utc"));
+        let Some(time) = utc(&column("timestamp_utc")) else { return };
         add(
             &mut points,
             ("environment", "pm10"),
@@ -169,7 +163,7 @@ fn recorded() -> Option<(Points, Vec<Job>)> {
     });
     let free = parking.join("free_2026-06-01_07.csv");
     rows(&free, |column| {
-        let (device, time) = (column("place_id"), utc(&column("timestamp")));
+        let (device, time) = (column("place_id"), utc(&column("timestamp")).unwrap());
         add(
             &mut points,
             ("mobility", "parking_free"),
@@ -194,7 +188,7 @@ fn recorded() -> Option<(Points, Vec<Job>)> {
     });
     let noise = data("noise")?.join("laeq_1min.csv");
     rows(&noise, |column| {
-        let (time, level) = (utc(&column("datetime")), column("LEQ dB -A"));
+        let (time, level) = (utc(&column("datetime")).unwrap(), column("LEQ dB -A"));
         add(
             &mut points,
             ("environment", "laeq"),

@@ -76,9 +76,10 @@ impl Side {
         let sent = self.ledger.acknowledged.load(Relaxed) - before.0;
         let deadline = Instant::now() + ARRIVAL;
         while self.receiver.received() - before.1 < sent {
-            if Instant::now() > deadline {
+            if !self.receiver.lives() || Instant::now() > deadline {
                 let received = self.receiver.received() - before.1;
-                bail!("{received} of {sent} acknowledged readings reached the subscriber");
+                let lives = if self.receiver.lives() { "lives" } else { "was ended by the server" };
+                bail!("{received} of {sent} acknowledged readings reached the subscriber, which {lives}");
             }
             pause(Duration::from_millis(5));
         }

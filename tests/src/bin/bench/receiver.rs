@@ -80,6 +80,11 @@ impl Receiver {
         taken
     }
 
+    /// Whether the connection still lives.
+    pub(crate) fn lives(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Ends; the fault if the connection did not live until here.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.shared.ended.store(true, Relaxed);
