@@ -78,8 +78,14 @@ impl Side {
         while self.receiver.received() - before.1 < sent {
             if !self.receiver.lives() || Instant::now() > deadline {
                 let received = self.receiver.received() - before.1;
-                let lives = if self.receiver.lives() { "lives" } else { "was ended by the server" };
-                bail!("{received} of {sent} acknowledged readings reached the subscriber, which {lives}");
+                let lives = if self.receiver.lives() {
+                    "lives"
+                } else {
+                    "was ended by the server"
+                };
+                bail!(
+                    "{received} of {sent} acknowledged readings reached the subscriber, which {lives}"
+                );
             }
             pause(Duration::from_millis(5));
         }

@@ -82,7 +82,9 @@ impl Receiver {
 
     /// Whether the connection still lives.
     pub(crate) fn lives(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
     }
 
     /// Ends; the fault if the connection did not live until here.
