@@ -9,16 +9,22 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::Command;
+use super::lane::Lane;
 use crate::envelope::Envelope;
 use crate::session::QueueLimit;
 use crate::stats::Counters;
 use crate::subscriptions::Feed;
 
-/// How messages get from a feed to sessions.
+/// Messages that a reader keeps room for.
+const KEPT: usize = 256;
+
+/// What all feeds share: the way to sessions, and back to the router's threads.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) limit: QueueLimit,
     pub(super) counters: Arc<Counters>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) commands: std::sync::mpsc::Sender<Command>,
 }
 
 /// A link of a feed. Only the reader tells the router anything on it, and gives the sending half
@@ -41,7 +47,6 @@ pub(super) enum Begin {
 pub(super) struct Reader {
     feed: Arc<Feed>,
     delivery: Delivery,
-    commands: std::sync::mpsc::Sender<Command>,
     /// Links of this feed, one after the other; the task ends with their sender.
     links: mpsc::UnboundedReceiver<Link>,
     /// Sequence number of the last message; a new router sends some again.
@@ -56,14 +61,12 @@ impl Reader {
     pub(super) fn new(
         feed: Arc<Feed>,
         delivery: Delivery,
-        commands: std::sync::mpsc::Sender<Command>,
         links: mpsc::UnboundedReceiver<Link>,
         seen: u64,
     ) -> Self {
         Self {
             feed,
             delivery,
-            commands,
             links,
             seen,
             next: None,
@@ -79,7 +82,7 @@ impl Reader {
             next = self.read(&mut rx).await;
             if next.is_none() {
                 // Without a supervisor nobody uses the router any more.
-                let _ = self.commands.send(Command::Close(tx));
+                let _ = self.delivery.commands.send(Command::Close(tx));
             }
         }
     }
@@ -92,8 +95,10 @@ impl Reader {
                 biased;
                 first = rx.next() => {
                     let Ok(first) = first else { return self.links.recv().await };
+                    let begun = self.delivery.lane.enter();
                     let paused = self.drain(rx, first);
                     self.deliver();
+                    self.delivery.lane.leave(begun);
                     if paused && rx.wake().await.is_err() {
                         return self.links.recv().await;
                     }
@@ -168,12 +173,15 @@ impl Reader {
         if self.batch.is_empty() {
             return;
         }
-        let Delivery { limit, counters } = &self.delivery;
+        let Delivery {
+            limit, counters, ..
+        } = &self.delivery;
         for subscriber in self.feed.subscribers.read().iter() {
             subscriber
                 .session
                 .deliver(self.batch.iter(), &subscriber.terms, *limit, counters);
         }
         self.batch.clear();
+        self.batch.shrink_to(KEPT);
     }
 }

@@ -17,7 +17,7 @@ use crate::envelope::{Draft, Envelope};
 /// Topic of the markers, outside the prefix of all messages.
 pub(super) const MARKER: &str = "c";
 /// Most that may be under way, in bytes; a message weighs its size and [`OVERHEAD`].
-pub(super) const WINDOW: u64 = 512 << 10;
+pub(super) const WINDOW: u64 = 1 << 20;
 const OVERHEAD: u64 = 512;
 /// A marker after this much.
 const STRIDE: u64 = WINDOW / 8;
@@ -27,12 +27,17 @@ const KEPT: u64 = 2 * WINDOW;
 /// only while the router is being replaced.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The lane. `pushed` and `confirmed` are weights since the start.
+/// The lane. `pushed`, `confirmed` and `floor` are weights since the start.
 #[derive(Debug)]
 pub(super) struct Lane {
     inner: Mutex<Inner>,
     pushed: AtomicU64,
+    /// The router has appended everything up to here.
     confirmed: watch::Sender<u64>,
+    /// Feeds at work, each with what was confirmed when it began; the least of them is the floor.
+    /// What a feed has not delivered is under way however far the router is.
+    at_work: Mutex<Vec<u64>>,
+    floor: AtomicU64,
     blocked: (Mutex<()>, Condvar),
     commands: mpsc::Sender<Command>,
 }
@@ -70,6 +75,8 @@ impl Lane {
             inner: Mutex::new(inner),
             pushed: AtomicU64::new(0),
             confirmed: watch::Sender::new(0),
+            at_work: Mutex::default(),
+            floor: AtomicU64::new(u64::MAX),
             blocked: (Mutex::new(()), Condvar::new()),
             commands,
         }
@@ -77,10 +84,8 @@ impl Lane {
 
     /// Whether more than [`WINDOW`] is under way.
     pub(super) fn congested(&self) -> bool {
-        self.pushed
-            .load(Relaxed)
-            .saturating_sub(*self.confirmed.borrow())
-            > WINDOW
+        let done = self.floor.load(Relaxed).min(*self.confirmed.borrow());
+        self.pushed.load(Relaxed).saturating_sub(done) > WINDOW
     }
 
     /// See [`super::Router::progress`].
@@ -101,11 +106,37 @@ impl Lane {
 
     /// The router has appended everything up to `weight`.
     pub(super) fn confirm(&self, weight: u64) {
-        self.confirmed.send_if_modified(|confirmed| {
-            let further = weight > *confirmed;
-            *confirmed = weight.max(*confirmed);
-            further
-        });
+        self.confirmed
+            .send_modify(|confirmed| *confirmed = weight.max(*confirmed));
+        self.unblock();
+    }
+
+    /// A feed begins to deliver; give the answer to [`Lane::leave`] when it has.
+    pub(super) fn enter(&self) -> u64 {
+        let mut at_work = self.at_work.lock();
+        let begun = *self.confirmed.borrow();
+        at_work.push(begun);
+        self.floor.fetch_min(begun, Relaxed);
+        begun
+    }
+
+    /// A feed has delivered.
+    pub(super) fn leave(&self, begun: u64) {
+        let mut at_work = self.at_work.lock();
+        if let Some(place) = at_work.iter().position(|other| *other == begun) {
+            at_work.swap_remove(place);
+        }
+        let floor = at_work.iter().min().copied().unwrap_or(u64::MAX);
+        let higher = self.floor.swap(floor, Relaxed) < floor;
+        drop(at_work);
+        if higher {
+            // The same value tells whoever waits to look again.
+            self.confirmed.send_modify(|_| ());
+            self.unblock();
+        }
+    }
+
+    fn unblock(&self) {
         drop(self.blocked.0.lock());
         self.blocked.1.notify_all();
     }

@@ -18,9 +18,9 @@ type Build = dyn Fn(&str) -> Result<(LinkTx, LinkRx, Notification), LinkFailed> 
 const MAX_LINKS: usize = 8_192;
 /// The log of a filter: what a feed may lag behind. Each segment holds one message at least.
 const SEGMENT_BYTES: usize = 256 << 10;
-const SEGMENTS: usize = 8;
-/// Messages a feed gets at once.
-const READ_MESSAGES: u64 = 256;
+const SEGMENTS: usize = 16;
+/// Messages a feed gets at once: all there are, so that it catches up however late it comes.
+const READ_MESSAGES: u64 = 1 << 16;
 /// How long the router may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 

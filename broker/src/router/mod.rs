@@ -7,8 +7,9 @@
 //!   block. Publishing does not: the packets go into the link's buffer, and the router's channel
 //!   holds at most one event for all of them. Receiving is asynchronous in rumqttd already, so a
 //!   feed is a task and no thread waits for it.
-//! - The router's logs are short. Markers through the lane tell how far the router has come; who
-//!   publishes waits while more than [`lane::WINDOW`] is under way. A feed that still loses
+//! - The router's logs are short. Markers through the lane tell how far the router has come, and
+//!   feeds at work how far they are; who publishes waits while more than [`lane::WINDOW`] is under
+//!   way. A feed that still loses
 //!   messages sees it by the gap in their offsets, and its subscribers are disconnected.
 //! - The lane keeps what is under way, so that a router that died is replaced without a loss: all
 //!   of it is published again, and each feed skips what it has seen.
@@ -62,7 +63,12 @@ impl Router {
     pub(crate) fn start(limit: QueueLimit, counters: Arc<Counters>) -> Result<Self, LinkFailed> {
         let (commands, inbox) = mpsc::channel();
         let lane = Arc::new(lane::Lane::new(commands.clone()));
-        let delivery = feed::Delivery { limit, counters };
+        let delivery = feed::Delivery {
+            limit,
+            counters,
+            lane: lane.clone(),
+            commands: commands.clone(),
+        };
         let supervisor = supervisor::Supervisor::new(lane.clone(), commands.clone(), delivery)?;
         thread::Builder::new()
             .name("mqtt-router-watch".into())

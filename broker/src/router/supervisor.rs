@@ -127,9 +127,8 @@ impl Supervisor {
         };
         let (reader, links) = tokio::sync::mpsc::unbounded_channel();
         let _ = reader.send(link);
-        let commands = self.commands.clone();
         self.runtime
-            .spawn(Reader::new(feed.clone(), self.delivery.clone(), commands, links, seen).run());
+            .spawn(Reader::new(feed.clone(), self.delivery.clone(), links, seen).run());
         self.served.push(Served { feed, reader });
         Ok(())
     }

@@ -158,3 +158,22 @@ async fn a_feed_that_loses_messages_ends_the_connections_of_its_subscribers() {
     assert_eq!(bench.counters.router_jumps.get(), 1);
     assert!(!other.lock().overrun);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_feed_has_not_delivered_is_under_way_however_far_the_router_is() {
+    let bench = Bench::new();
+    let lane = &bench.router.lane;
+    let begun = lane.enter();
+    bench.publish("a/b", 0..3_000);
+    let mut progress = bench.router.progress();
+    let settled = async {
+        while !lane.settled() {
+            progress.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(SOON, settled).await.unwrap();
+    assert!(bench.router.congested());
+    lane.leave(begun);
+    assert!(!bench.router.congested());
+    assert!(progress.has_changed().unwrap(), "who waits is told");
+}

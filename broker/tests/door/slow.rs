@@ -19,6 +19,7 @@ fn messages(count: usize, topic: &str) -> Vec<Message> {
 fn config() -> Config {
     Config {
         max_queue_messages: 100,
+        max_inflight: 100,
         ..Config::default()
     }
 }
@@ -52,7 +53,7 @@ async fn a_slow_qos_1_subscriber_is_disconnected_and_its_session_stays_bounded()
         let connect = Connect::v5("slow").lasting();
         let mut slow = Wire::join(door.port, connect.clone()).await;
         slow.subscribe(1, filter, 1).await;
-        let count = 100 + usize::from(Config::default().max_inflight) + 50;
+        let count = 100 + usize::from(config().max_inflight) + 50;
         door.host(move |publisher| publisher.publish(messages(count, "load/x")))
             .await;
         slow.expect_end(0x97).await;
