@@ -416,7 +416,9 @@ mod tests {
                 .await
                 .unwrap();
         }
-        let finished = timeout(GIVE_UP, publisher.finish()).await.expect("all are acknowledged");
+        let finished = timeout(GIVE_UP, publisher.finish())
+            .await
+            .expect("all are acknowledged");
         assert_eq!(finished.unwrap(), total as u64);
         let mut seen = broker.await.unwrap();
         let last = seen.pop().unwrap();
