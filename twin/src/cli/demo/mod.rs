@@ -156,7 +156,10 @@ async fn simulate_and_show(
     stop.send_replace(true);
     while devices.join_next().await.is_some() {}
     if !terminal {
-        print(&Camera::new().take(&status).line())?;
+        print(&format!(
+            "ended; {} readings in the twin",
+            status.counts().readings
+        ))?;
     }
     ended
 }

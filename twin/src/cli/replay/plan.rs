@@ -212,48 +212,21 @@ impl Plan {
             }
         };
         known.time = Some(time);
-        let place = self.place.as_ref().and_then(|(lat, lon)| {
-            let (lat, lon) = (row.get(lat), row.get(lon));
-            let place = match (lat.parse(), lon.parse()) {
-                (Ok(lat), Ok(lon)) => Place::new(lat, lon),
-                _ => None,
-            };
-            if place.is_none() && !(lat.is_empty() && lon.is_empty()) {
-                report.reject(
-                    line,
-                    "latitude and longitude are no place",
-                    &format!("{lat}, {lon}"),
-                );
-            }
-            place.filter(|place| known.place.replace(*place) != Some(*place))
-        });
+        let place = self
+            .place
+            .as_ref()
+            .and_then(|columns| place(row, columns, line, report));
         let mut payload = format!("{{\"t\":\"{time}\"");
-        if let Some(place) = place {
+        if let Some(place) = place.filter(|place| known.place != Some(*place)) {
             payload.push_str(&format!(",\"lat\":{},\"lon\":{}", place.lat(), place.lon()));
         }
-        let mut readings = 0;
-        for metric in &self.metrics {
-            let text = row.get(&metric.field);
-            if text.is_empty() || metric.missing.iter().any(|missing| missing == text) {
-                continue;
-            }
-            match number(text, metric.scale) {
-                Some(number) => {
-                    readings += 1;
-                    payload.extend([metric.before.as_str(), &number, &metric.after]);
-                }
-                None => report.reject(
-                    line,
-                    &format!("column {} is not a number", metric.column),
-                    text,
-                ),
-            }
-        }
+        let readings = values(&self.metrics, row, line, report, &mut payload);
         payload.push('}');
         if readings == 0 {
             report.skip("no value");
             return None;
         }
+        known.place = place.or(known.place);
         report.taken(readings);
         Some(Publish {
             topic,
@@ -262,6 +235,57 @@ impl Plan {
             readings,
         })
     }
+}
+
+/// Where a row says that its asset is.
+fn place(row: Row<'_>, columns: &(Field, Field), line: u64, report: &mut Report) -> Option<Place> {
+    let (lat, lon) = (row.get(&columns.0), row.get(&columns.1));
+    if lat.is_empty() && lon.is_empty() {
+        return None;
+    }
+    let place = match (lat.parse(), lon.parse()) {
+        (Ok(lat), Ok(lon)) => Place::new(lat, lon),
+        _ => None,
+    };
+    if place.is_none() {
+        report.reject(
+            line,
+            "latitude and longitude are no place",
+            &format!("{lat}, {lon}"),
+        );
+    }
+    place
+}
+
+/// Appends the values of a row to its payload; how many there are.
+fn values(
+    metrics: &[Planned],
+    row: Row<'_>,
+    line: u64,
+    report: &mut Report,
+    payload: &mut String,
+) -> u64 {
+    let mut readings = 0;
+    for metric in metrics {
+        let text = row.get(&metric.field);
+        if text.is_empty() || metric.missing.iter().any(|missing| missing == text) {
+            continue;
+        }
+        match number(text, metric.scale) {
+            Some(number) => {
+                readings += 1;
+                payload.extend([metric.before.as_str(), &number, &metric.after]);
+            }
+            None => {
+                report.reject(
+                    line,
+                    &format!("column {} is not a number", metric.column),
+                    text,
+                );
+            }
+        }
+    }
+    readings
 }
 
 /// The names of all columns that a mapping uses, but those of the second file and of `set`.

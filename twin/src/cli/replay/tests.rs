@@ -170,6 +170,25 @@ unit = "1"
 }
 
 #[test]
+fn a_row_without_a_value_does_not_use_up_the_place() {
+    let mapping = format!("{STATION}[place]\nlat = \"lat\"\nlon = \"lon\"\n");
+    let text = "Datum,Zeit,NO,CO\n2018-01-01,01:00,,\n2018-01-01,02:00,9,\n2018-01-01,03:00,8,\n";
+    let set = [("asset", "nord"), ("lat", "51.5"), ("lon", "13.7")];
+    let (publishes, _) = replayed(&mapping, ("a.csv", text), &set).unwrap();
+    let payloads: Vec<_> = publishes
+        .iter()
+        .map(|publish| publish.payload.as_str())
+        .collect();
+    assert_eq!(
+        payloads,
+        [
+            r#"{"t":"2018-01-01T01:00:00Z","lat":51.5,"lon":13.7,"no":9}"#,
+            r#"{"t":"2018-01-01T02:00:00Z","no":8}"#,
+        ]
+    );
+}
+
+#[test]
 fn json_lines_are_read_by_key() {
     let mapping = "format = \"jsonl\"\nquarter = \"q\"\nasset = \"{s}\"\n[time]\ncolumns = [\"t\"]\n\
         format = \"unix\"\n[[metric]]\ncolumn = \"v\"\nmetric = \"laeq\"\nunit = \"dB(A)\"\n";

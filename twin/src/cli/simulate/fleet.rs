@@ -99,7 +99,9 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// `count` devices around `centre`.
     pub(crate) fn new(quarter: &str, centre: Place, count: usize, seed: u64) -> Self {
-        let mut random = Random(seed);
+        // Two quarters with one seed differ. FNV-1a: the same on every machine.
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        let mut random = Random(quarter.bytes().fold(seed ^ 0xCBF2_9CE4_8422_2325, mix));
         let mut numbers = [0usize; MIX.len()];
         let devices = MIX.iter().cycle().take(count).map(|&kind| {
             let number = numbers.get_mut(kind as usize).map_or(0, |number| {
@@ -292,8 +294,12 @@ mod tests {
     const NOON: i64 = 1_780_311_600_000;
 
     fn said(seed: u64) -> Vec<Publish> {
+        said_in("q", seed)
+    }
+
+    fn said_in(quarter: &str, seed: u64) -> Vec<Publish> {
         let centre = Place::new(51.05456, 13.76997).unwrap();
-        let mut fleet = Fleet::new("q", centre, 40, seed);
+        let mut fleet = Fleet::new(quarter, centre, 40, seed);
         (0..200)
             .map(|step| fleet.publish(Millis(NOON + step / 7)).unwrap())
             .collect()
@@ -303,6 +309,8 @@ mod tests {
     fn the_same_seed_says_the_same_and_another_does_not() {
         assert_eq!(said(1), said(1));
         assert_ne!(said(1), said(2));
+        let payload = |quarter| said_in(quarter, 1).pop().unwrap().payload;
+        assert_ne!(payload("q"), payload("r"));
     }
 
     #[test]
