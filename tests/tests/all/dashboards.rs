@@ -45,7 +45,10 @@ fn without_macros(query: &str) -> String {
         .replace("${area:regex}", ".*")
         .replace("${device:regex}", ".*");
     // What is left of them is the end of a regular expression.
-    assert!(!query.replace("$/", "").contains('$'), "not named in the README: {query}");
+    assert!(
+        !query.replace("$/", "").contains('$'),
+        "not named in the README: {query}"
+    );
     query
 }
 

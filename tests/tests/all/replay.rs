@@ -94,8 +94,17 @@ fn rows(file: &Path, mut row: impl FnMut(&dyn Fn(&str) -> String)) {
 
 /// `None` for what is no time: the sensors' file ends within a row.
 fn utc(text: &str) -> Option<i64> {
-    let time: DateTime = text.trim_end_matches("+00:00").replace(' ', "T").parse().ok()?;
-    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
+    let time: DateTime = text
+        .trim_end_matches("+00:00")
+        .replace(' ', "T")
+        .parse()
+        .ok()?;
+    Some(
+        time.to_zoned(TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_millisecond(),
+    )
 }
 
 /// Rows without an hour are means of a day. The clock is Central European Time all year.
@@ -135,7 +144,9 @@ fn recorded() -> Option<(Points, Vec<Job>)> {
     let lowcost = data("air_lowcost")?.join("aberdeen_sds011_2019-01_02.csv");
     rows(&lowcost, |column| {
         let device = format!("sds011-{}", column("sensor_id"));
-        let Some(time) = utc(&column("timestamp_utc")) else { return };
+        let Some(time) = utc(&column("timestamp_utc")) else {
+            return;
+        };
         add(
             &mut points,
             ("environment", "pm10"),
