@@ -23,6 +23,9 @@ pub(crate) const ASSETS: u32 = 20;
 const IN_FLIGHT: u64 = 20;
 /// Bytes of a payload: one metric, a time, spaces.
 const PAYLOAD: usize = 150;
+/// Readings between the publishers and the subscriber, at most. Without it a load that saturates
+/// the intake would measure how long a queue gets, or how soon a slow subscriber is cut.
+const UNDER_WAY: u64 = 5000;
 /// Values that differ.
 pub(crate) const CODES: u64 = 80_000;
 /// First event time, seconds since 1970: 2026-01-01T00:00:00Z.
@@ -38,6 +41,9 @@ pub(crate) struct Ledger {
     sent: Vec<AtomicU32>,
     /// Readings sent and acknowledged since the beginning.
     pub(crate) acknowledged: AtomicU64,
+    /// Readings that reached the subscriber since the beginning.
+    pub(crate) received: AtomicU64,
+    published: AtomicU64,
     /// Next code of each publisher, from one load to the next: no event comes twice.
     next: Vec<AtomicU64>,
     stop: AtomicBool,
@@ -51,6 +57,8 @@ impl Ledger {
             started: Instant::now(),
             sent: (0..slots).map(|_| AtomicU32::new(0)).collect(),
             acknowledged: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            published: AtomicU64::new(0),
             next: (0..PUBLISHERS).map(|_| AtomicU64::new(0)).collect(),
             stop: AtomicBool::new(false),
         })
@@ -65,6 +73,13 @@ impl Ledger {
     pub(crate) fn sent_at(&self, publisher: usize, code: u64) -> Option<u32> {
         let slot = self.slot(publisher, code)?;
         self.sent.get(slot).map(|sent| sent.load(Relaxed))
+    }
+
+    fn has_room(&self) -> bool {
+        self.published
+            .load(Relaxed)
+            .saturating_sub(self.received.load(Relaxed))
+            < UNDER_WAY
     }
 
     fn slot(&self, publisher: usize, code: u64) -> Option<usize> {
@@ -203,17 +218,18 @@ impl Publisher {
         let mut out = Vec::with_capacity(8 * 1024);
         loop {
             let stop = self.ledger.stop.load(Relaxed);
-            while !stop && self.waiting < IN_FLIGHT {
+            while !stop && self.waiting < IN_FLIGHT && self.ledger.has_room() {
                 self.append(&mut out);
             }
             if !out.is_empty() {
                 self.stream.write_all(&out).await?;
                 out.clear();
             }
-            if self.waiting == 0 {
-                break;
+            match self.waiting {
+                0 if stop => break,
+                0 => tokio::time::sleep(Duration::from_millis(1)).await,
+                _ => self.read().await?,
             }
-            self.read().await?;
         }
         self.leave().await
     }
@@ -267,6 +283,7 @@ impl Publisher {
         {
             slot.store(ledger.now(), Relaxed);
         }
+        ledger.published.fetch_add(1, Relaxed);
         self.code += 1;
         self.waiting += 1;
     }

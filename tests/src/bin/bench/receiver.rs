@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,7 +21,6 @@ pub(crate) struct Receiver {
 
 #[derive(Debug, Default)]
 struct Shared {
-    received: AtomicU64,
     ended: AtomicBool,
     /// Microseconds from before the publish's write to after this read.
     latencies: Mutex<Vec<u32>>,
@@ -61,11 +60,6 @@ impl Receiver {
             shared,
             thread: Some(thread),
         })
-    }
-
-    /// Readings that have come.
-    pub(crate) fn received(&self) -> u64 {
-        self.shared.received.load(Relaxed)
     }
 
     /// The latencies since the last call, microseconds, sorted.
@@ -147,7 +141,7 @@ fn receive(mut stream: TcpStream, key: &str, ledger: &Ledger, shared: &Shared) -
             stream.write_all(&acks)?;
             acks.clear();
         }
-        shared.received.fetch_add(latencies.len() as u64, Relaxed);
+        ledger.received.fetch_add(latencies.len() as u64, Relaxed);
         shared
             .latencies
             .lock()
