@@ -37,6 +37,9 @@ use crate::will::Will;
 const MAX_UNREAD: usize = 256 << 10;
 /// How long a connection that ends may take to send its last bytes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// At shutdown: time for messages on their way through the router to reach their sessions, which
+/// takes them a millisecond or so.
+const LINGER: Duration = Duration::from_millis(100);
 /// Between looks at the clock where there is no keep-alive.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -265,16 +268,18 @@ impl Connection {
         }
     }
 
-    /// At shutdown: nothing is read any more, what is durable in time is acknowledged.
+    /// At shutdown: nothing is read any more, what is durable in time is acknowledged, and what is
+    /// on its way to the client is sent.
     async fn drain(&mut self, stream: &TcpStream) {
         let deadline = (*self.hub.closing.borrow()).unwrap_or_else(Instant::now);
+        let linger = Instant::now() + LINGER;
         // Late is as good as never: the process ends.
         let _ = timeout_at(deadline, async {
             loop {
                 let durable = *self.durable.borrow_and_update();
                 self.acks
                     .write(durable, self.terms.version, &mut self.write);
-                if self.flush(stream).is_err() || (self.acks.is_empty() && self.write.is_empty()) {
+                if self.fill().is_err() || self.flush(stream).is_err() {
                     return;
                 }
                 tokio::select! {
@@ -287,6 +292,10 @@ impl Connection {
                         if ready.is_err() {
                             return;
                         }
+                    }
+                    () = self.wake.notified() => {}
+                    () = sleep_until(linger), if self.acks.is_empty() && self.write.is_empty() => {
+                        return;
                     }
                 }
             }

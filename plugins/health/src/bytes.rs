@@ -1,11 +1,11 @@
 //! The state as bytes, little endian: version (u8, 1), number of assets (u32), then by asset
-//! ascending: id (u32), base end (u64), 7 x (active, above, below: u8), 5 x raised code (u32), then
-//! older and newer hour, each: present (u8) and, where present, end (u64), told EAQI and LQI
-//! (u8 each, 0: none), mask of means (u8), and a f64 for each bit of the mask, lowest first.
+//! ascending: id (u32), base end (u64), 7 x (active, above, below: u8), 5 x raised code (u32),
+//! number of kept hours (u8), and of each: end (u64), told EAQI and LQI (u8 each, 0: none), mask of
+//! means (u8), and a f64 for each bit of the mask, lowest first.
 
 use std::collections::BTreeMap;
 
-use crate::hours::{Counts, Hour, Hours};
+use crate::hours::{Counts, Hour, Hours, KEPT};
 use crate::hysteresis::Counter;
 use crate::index::Index;
 
@@ -26,16 +26,15 @@ pub fn encode(assets: &BTreeMap<u32, Hours>) -> Vec<u8> {
             .raised
             .iter()
             .for_each(|code| out.extend(code.to_le_bytes()));
-        for hour in [&hours.older, &hours.newer] {
-            encode_hour(hour.as_ref(), &mut out);
+        out.push(hours.kept.len() as u8);
+        for hour in &hours.kept {
+            encode_hour(hour, &mut out);
         }
     }
     out
 }
 
-fn encode_hour(hour: Option<&Hour>, out: &mut Vec<u8>) {
-    out.push(u8::from(hour.is_some()));
-    let Some(hour) = hour else { return };
+fn encode_hour(hour: &Hour, out: &mut Vec<u8>) {
     out.extend(hour.end_ms.to_le_bytes());
     out.extend(hour.told.map_or([0, 0], |told| [told.eaqi, told.lqi]));
     let mask = (0..hour.means.len()).filter(|&i| hour.means[i].is_some());
@@ -71,17 +70,19 @@ pub fn decode(bytes: &[u8]) -> Option<BTreeMap<u32, Hours>> {
         for code in &mut hours.raised {
             *code = u32::from_le_bytes(take(&mut rest)?);
         }
-        hours.older = decode_hour(&mut rest)?;
-        hours.newer = decode_hour(&mut rest)?;
+        let [kept] = take(&mut rest)?;
+        if usize::from(kept) > KEPT {
+            return None;
+        }
+        for _ in 0..kept {
+            hours.kept.push(decode_hour(&mut rest)?);
+        }
         assets.insert(asset, hours);
     }
     rest.is_empty().then_some(assets)
 }
 
-fn decode_hour(rest: &mut &[u8]) -> Option<Option<Hour>> {
-    if take::<1>(rest)? == [0] {
-        return Some(None);
-    }
+fn decode_hour(rest: &mut &[u8]) -> Option<Hour> {
     let end_ms = u64::from_le_bytes(take(rest)?);
     let [eaqi, lqi, mask] = take(rest)?;
     let told = (eaqi != 0).then_some(Index { eaqi, lqi });
@@ -91,11 +92,11 @@ fn decode_hour(rest: &mut &[u8]) -> Option<Option<Hour>> {
             *mean = Some(f64::from_le_bytes(take(rest)?));
         }
     }
-    Some(Some(Hour {
+    Some(Hour {
         end_ms,
         means,
         told,
-    }))
+    })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

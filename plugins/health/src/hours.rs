@@ -1,4 +1,4 @@
-//! What is kept of one asset: its latest two hours and the counts before them.
+//! What is kept of one asset: its latest hours and the counts before them.
 //!
 //! Windows of one hour may come in several batches, so the counts are never stepped in place:
 //! they are folded over the kept hours again whenever one changes. An evaluation therefore counts
@@ -10,6 +10,11 @@ use crate::tables::{LEVEL_COUNT, LEVELS, Means, Measure, Pollutant, TOPICS};
 
 /// Milliseconds.
 pub const HOUR: u64 = 3_600_000;
+
+/// Hours kept of an asset. A pollutant's window closes with the next value of that pollutant, so
+/// when a recorded file is played, the last one before a gap comes when the gap is over, while
+/// the others have gone on. Live, time closes it within the hour.
+pub const KEPT: usize = 12;
 
 /// One threshold for each of [`LEVELS`].
 pub type Thresholds = [Threshold; LEVEL_COUNT];
@@ -67,14 +72,12 @@ impl Hour {
 }
 
 /// State of one asset.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hours {
     /// Counts before the kept hours.
     pub base: Counts,
-    /// The hour before `newer`, not always the adjacent one.
-    pub older: Option<Hour>,
-    /// The latest hour.
-    pub newer: Option<Hour>,
+    /// The latest hours, ascending, [`KEPT`] at most; not always adjacent.
+    pub kept: Vec<Hour>,
     /// By topic, the code of the alert that is raised; 0: none.
     pub raised: [u32; TOPICS.len()],
 }
@@ -83,11 +86,13 @@ impl Hours {
     /// Whether a window that ends at `end_ms` opens a new hour, so that what is kept must be
     /// settled before it is put in.
     pub fn advances(&self, end_ms: u64) -> bool {
-        self.newer.is_some_and(|newer| end_ms > newer.end_ms)
+        self.kept
+            .last()
+            .is_some_and(|newest| end_ms > newest.end_ms)
     }
 
     /// Puts in one window's mean; `None`: too little coverage. Ignored where the hour is older
-    /// than the two that are kept.
+    /// than those that are kept.
     pub fn put(
         &mut self,
         end_ms: u64,
@@ -101,34 +106,26 @@ impl Hours {
     }
 
     fn hour(&mut self, end_ms: u64, thresholds: &Thresholds) -> Option<&mut Hour> {
-        let (older, newer) = (self.older.map(|h| h.end_ms), self.newer.map(|h| h.end_ms));
-        if newer == Some(end_ms) {
-            self.newer.as_mut()
-        } else if older == Some(end_ms) {
-            self.older.as_mut()
-        } else if newer.is_none_or(|newer| end_ms > newer) {
-            self.fold_older(thresholds);
-            self.older = self.newer;
-            Some(self.newer.insert(Hour::new(end_ms)))
-        } else if older.map_or(end_ms > self.base.end_ms, |older| end_ms > older) {
-            self.fold_older(thresholds);
-            Some(self.older.insert(Hour::new(end_ms)))
-        } else {
-            None
-        }
-    }
-
-    fn fold_older(&mut self, thresholds: &Thresholds) {
-        if let Some(older) = self.older.take() {
-            self.base = self.base.step(&older, thresholds);
-        }
+        let place = match self.kept.binary_search_by_key(&end_ms, |hour| hour.end_ms) {
+            Ok(place) => place,
+            Err(0) if self.kept.len() == KEPT || end_ms <= self.base.end_ms => return None,
+            Err(place) if self.kept.len() == KEPT => {
+                let oldest = self.kept.remove(0);
+                self.base = self.base.step(&oldest, thresholds);
+                self.kept.insert(place - 1, Hour::new(end_ms));
+                place - 1
+            }
+            Err(place) => {
+                self.kept.insert(place, Hour::new(end_ms));
+                place
+            }
+        };
+        self.kept.get_mut(place)
     }
 
     /// Counts after the latest hour.
     pub fn counts(&self, thresholds: &Thresholds) -> Counts {
-        [self.older, self.newer]
-            .iter()
-            .flatten()
-            .fold(self.base, |c, h| c.step(h, thresholds))
+        let step = |counts: Counts, hour| counts.step(hour, thresholds);
+        self.kept.iter().fold(self.base, step)
     }
 }

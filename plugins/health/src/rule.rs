@@ -126,7 +126,7 @@ fn settle(
     thresholds: &Thresholds,
     findings: &mut Vec<Finding>,
 ) {
-    for hour in [&mut hours.older, &mut hours.newer].into_iter().flatten() {
+    for hour in &mut hours.kept {
         if let Some(index) = index(&hour.means)
             && hour.told != Some(index)
         {
@@ -178,9 +178,9 @@ fn settle(
 /// The latest value of a measure among the kept hours. A change has one: only an hour with a value
 /// moves an alert; a correction that takes the value away leaves the one before it, else 0.
 fn latest(hours: &Hours, measure: Measure) -> f64 {
-    let kept = [hours.newer, hours.older];
-    kept.iter()
-        .flatten()
-        .find_map(|hour| hour.measure(measure))
+    let newest_first = hours.kept.iter().rev();
+    newest_first
+        .filter_map(|hour| hour.measure(measure))
+        .next()
         .unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bytes::{decode, encode};
-use crate::hours::HOUR;
+use crate::hours::{HOUR, KEPT};
 use crate::index::Index;
 use crate::rule::{Finding, Rule, Window};
 use crate::settings::Settings;
@@ -225,7 +225,11 @@ fn a_late_window_corrects_the_hour_before_and_what_follows_from_it() {
         [("eaqi_poor", 4, true)],
         "two hours in a row after all"
     );
-    rule.evaluate([window(2, No2, 70.0)]);
+    for hour in 2..KEPT as u64 + 1 {
+        rule.evaluate([window(hour, No2, 70.0)]);
+    }
+    let corrected = rule.evaluate([window(1, No2, 10.0)]);
+    assert_eq!(indices(&corrected), [(1, 1)], "after a gap of the others");
     assert!(
         rule.evaluate([window(0, No2, 1.0)]).is_empty(),
         "too old: ignored"
