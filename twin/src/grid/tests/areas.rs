@@ -169,7 +169,7 @@ fn dresdens_quarters_have_the_cells_and_the_area_of_the_official_polygons() {
                 .iter()
                 .map(|cell| cell.children_count(Resolution::Ten))
                 .sum();
-            assert_eq!(tens, row[9].parse::<u64>().unwrap(), "{row:?}");
+            assert_eq!(tens, row[10].parse::<u64>().unwrap(), "{row:?}");
         }
         let centre = place(row[3].parse().unwrap(), row[4].parse().unwrap());
         assert!(set.contains(cell_of(centre).unwrap()), "{row:?}");
