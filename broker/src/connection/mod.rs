@@ -145,7 +145,12 @@ impl Connection {
             if let Err(end) = self.work(stream).await {
                 return end;
             }
-            let reading = self.may_read();
+            // Asked once: whoever finds the router behind has to wait for its progress.
+            let congested = self.hub.router.congested();
+            let reading = !congested && self.has_room();
+            if reading && self.unlooked {
+                continue;
+            }
             tokio::select! {
                 ready = stream.ready(self.interest(reading)), if reading || !self.write.is_empty() => {
                     match ready {
@@ -164,7 +169,7 @@ impl Connection {
                         return End::Reason(ReasonCode::UnspecifiedError, "the log is closed");
                     }
                 }
-                _ = progress.changed(), if self.hub.router.congested() => {}
+                _ = progress.changed(), if congested => {}
                 () = &mut timer => {
                     if !reading {
                         self.last_packet = Instant::now();
@@ -214,11 +219,15 @@ impl Connection {
 
     /// Whether the client may send more.
     fn may_read(&self) -> bool {
+        self.has_room() && !self.hub.router.congested()
+    }
+
+    /// Whether the client may send more, the router aside.
+    fn has_room(&self) -> bool {
         let config = &self.hub.config;
         self.acks.len() < usize::from(config.max_pending.max(1))
             && self.acks.bytes() < config.max_pending_bytes.max(1)
             && self.write.len() < MAX_UNREAD
-            && !self.hub.router.congested()
     }
 
     /// Reads what there is, once.

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::Command;
-use super::lane::Lane;
 use crate::envelope::Envelope;
 use crate::session::QueueLimit;
 use crate::stats::Counters;
@@ -23,7 +22,6 @@ const KEPT: usize = 256;
 pub(super) struct Delivery {
     pub(super) limit: QueueLimit,
     pub(super) counters: Arc<Counters>,
-    pub(super) lane: Arc<Lane>,
     pub(super) commands: std::sync::mpsc::Sender<Command>,
 }
 
@@ -95,10 +93,8 @@ impl Reader {
                 biased;
                 first = rx.next() => {
                     let Ok(first) = first else { return self.links.recv().await };
-                    let begun = self.delivery.lane.enter();
                     let paused = self.drain(rx, first);
                     self.deliver();
-                    self.delivery.lane.leave(begun);
                     if paused && rx.wake().await.is_err() {
                         return self.links.recv().await;
                     }

@@ -27,17 +27,13 @@ const KEPT: u64 = 2 * WINDOW;
 /// only while the router is being replaced.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The lane. `pushed`, `confirmed` and `floor` are weights since the start.
+/// The lane. `pushed` and `confirmed` are weights since the start.
 #[derive(Debug)]
 pub(super) struct Lane {
     inner: Mutex<Inner>,
     pushed: AtomicU64,
     /// The router has appended everything up to here.
     confirmed: watch::Sender<u64>,
-    /// Feeds at work, each with what was confirmed when it began; the least of them is the floor.
-    /// What a feed has not delivered is under way however far the router is.
-    at_work: Mutex<Vec<u64>>,
-    floor: AtomicU64,
     blocked: (Mutex<()>, Condvar),
     commands: mpsc::Sender<Command>,
 }
@@ -75,8 +71,6 @@ impl Lane {
             inner: Mutex::new(inner),
             pushed: AtomicU64::new(0),
             confirmed: watch::Sender::new(0),
-            at_work: Mutex::default(),
-            floor: AtomicU64::new(u64::MAX),
             blocked: (Mutex::new(()), Condvar::new()),
             commands,
         }
@@ -84,8 +78,10 @@ impl Lane {
 
     /// Whether more than [`WINDOW`] is under way.
     pub(super) fn congested(&self) -> bool {
-        let done = self.floor.load(Relaxed).min(*self.confirmed.borrow());
-        self.pushed.load(Relaxed).saturating_sub(done) > WINDOW
+        self.pushed
+            .load(Relaxed)
+            .saturating_sub(*self.confirmed.borrow())
+            > WINDOW
     }
 
     /// See [`super::Router::progress`].
@@ -108,35 +104,6 @@ impl Lane {
     pub(super) fn confirm(&self, weight: u64) {
         self.confirmed
             .send_modify(|confirmed| *confirmed = weight.max(*confirmed));
-        self.unblock();
-    }
-
-    /// A feed begins to deliver; give the answer to [`Lane::leave`] when it has.
-    pub(super) fn enter(&self) -> u64 {
-        let mut at_work = self.at_work.lock();
-        let begun = *self.confirmed.borrow();
-        at_work.push(begun);
-        self.floor.fetch_min(begun, Relaxed);
-        begun
-    }
-
-    /// A feed has delivered.
-    pub(super) fn leave(&self, begun: u64) {
-        let mut at_work = self.at_work.lock();
-        if let Some(place) = at_work.iter().position(|other| *other == begun) {
-            at_work.swap_remove(place);
-        }
-        let floor = at_work.iter().min().copied().unwrap_or(u64::MAX);
-        let higher = self.floor.swap(floor, Relaxed) < floor;
-        drop(at_work);
-        if higher {
-            // The same value tells whoever waits to look again.
-            self.confirmed.send_modify(|_| ());
-            self.unblock();
-        }
-    }
-
-    fn unblock(&self) {
         drop(self.blocked.0.lock());
         self.blocked.1.notify_all();
     }

@@ -5,12 +5,14 @@
 //!   `$` topic, a topic alias, and its session is clean.
 //! - Links are built and closed by one thread ([`supervisor`]), because building and subscribing
 //!   block. Publishing does not: the packets go into the link's buffer, and the router's channel
-//!   holds at most one event for all of them. Receiving is asynchronous in rumqttd already, so a
-//!   feed is a task and no thread waits for it.
+//!   holds at most one event for all of them. Feeds are tasks, because receiving is asynchronous
+//!   in rumqttd already, and all of them run on one more thread.
 //! - The router's logs are short. Markers through the lane tell how far the router has come, and
-//!   feeds at work how far they are; who publishes waits while more than [`lane::WINDOW`] is under
-//!   way. A feed that still loses
-//!   messages sees it by the gap in their offsets, and its subscribers are disconnected.
+//!   who publishes waits while more than [`lane::WINDOW`] is under way. The markers are read by a
+//!   task among the feeds: one thread runs its tasks in turn, so no feed is left behind while
+//!   markers are confirmed. On the workers one was, as soon as all of them had work. A feed that
+//!   still loses messages sees it by the gap in their offsets, and its subscribers are
+//!   disconnected.
 //! - The lane keeps what is under way, so that a router that died is replaced without a loss: all
 //!   of it is published again, and each feed skips what it has seen.
 
@@ -66,7 +68,6 @@ impl Router {
         let delivery = feed::Delivery {
             limit,
             counters,
-            lane: lane.clone(),
             commands: commands.clone(),
         };
         let supervisor = supervisor::Supervisor::new(lane.clone(), commands.clone(), delivery)?;

@@ -1,11 +1,13 @@
 //! The thread that builds, watches and replaces the router.
 
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rumqttd::Notification;
 use rumqttd::local::{LinkRx, LinkTx};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::Command;
@@ -31,7 +33,9 @@ pub(super) struct Supervisor {
     lane: Arc<Lane>,
     commands: mpsc::Sender<Command>,
     delivery: Delivery,
+    /// Of the thread that reads all links, which ends with its sender.
     runtime: Handle,
+    _readers: oneshot::Sender<()>,
     router: Built,
     number: u64,
     /// Of the link that the markers come back on.
@@ -52,11 +56,14 @@ impl Supervisor {
         commands: mpsc::Sender<Command>,
         delivery: Delivery,
     ) -> Result<Self, LinkFailed> {
+        let (readers, ended) = oneshot::channel();
+        let runtime = start_readers(ended)?;
         let mut supervisor = Self {
             lane,
             commands,
             delivery,
-            runtime: Handle::try_current().map_err(|_| LinkFailed)?,
+            runtime,
+            _readers: readers,
             router: spawn(0),
             number: 0,
             markers: None,
@@ -208,6 +215,19 @@ impl Supervisor {
         self.runtime.spawn(watch.run(markers.rx));
         Ok(())
     }
+}
+
+/// Starts the thread of the readers.
+fn start_readers(ended: oneshot::Receiver<()>) -> Result<Handle, LinkFailed> {
+    let runtime = Builder::new_current_thread()
+        .build()
+        .map_err(|_| LinkFailed)?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("mqtt-router-out".into())
+        .spawn(move || runtime.block_on(ended))
+        .map_err(|_| LinkFailed)?;
+    Ok(handle)
 }
 
 /// The filter inside the router.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::harness::Door;
@@ -35,7 +35,7 @@ async fn packets_of_a_server_end_the_connection_that_sends_them() {
         let mut stream = TcpStream::connect(("127.0.0.1", door.port)).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut wire = Wire {
-            stream,
+            stream: BufReader::new(stream),
             level: 4,
             connack: vec![],
         };

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use quartier_broker::Config;
+use tokio::io::BufReader;
 
 use crate::harness::Door;
 use crate::wire::{Connect, Wire};
@@ -130,7 +131,7 @@ async fn a_client_that_says_nothing_is_cut_and_one_with_half_a_connect_too() {
             .await
             .unwrap();
         let mut wire = Wire {
-            stream,
+            stream: BufReader::new(stream),
             level: 4,
             connack: vec![],
         };

@@ -1,6 +1,6 @@
 //! A client that says exactly what a test wants, byte by byte.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::harness::soon;
@@ -152,7 +152,7 @@ pub(crate) struct Got {
 
 /// A connected client.
 pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: BufReader<TcpStream>,
     pub(crate) level: u8,
     /// Body of the CONNACK.
     pub(crate) connack: Vec<u8>,
@@ -161,7 +161,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects; whatever is answered is in `connack`, empty where the broker closed instead.
     pub(crate) async fn dial(port: u16, connect: Connect) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
         stream.write_all(&connect.bytes()).await.unwrap();
         let mut wire = Self {
             stream,
