@@ -101,7 +101,10 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
             // Of a cell with too few households nothing is said, not even that it has any.
             let hidden = match aggregate {
                 Some(aggregate) => !may_show(twin, *metric, aggregate),
-                None => twin.metrics().get(usize::from(*metric)).is_none_or(|m| m.personal),
+                None => twin
+                    .metrics()
+                    .get(usize::from(*metric))
+                    .is_none_or(|m| m.personal),
             };
             if let Some(topic) = cell_topic(twin, *cell, *metric).filter(|_| !hidden) {
                 let payload = aggregate.as_ref().map_or_else(Bytes::new, aggregate_json);
