@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AssetRecord, Millis, Observed, Place, QuarterRecord};
+use crate::model::{AssetRecord, Millis, Observed, QuarterRecord};
 
 /// Version of the entry format, kept in the data folder.
 pub const FORMAT: u32 = 1;
@@ -43,15 +43,6 @@ pub enum Event<'a> {
     },
     /// A plugin answered a batch.
     Decided(Decision),
-    /// An asset moved without reporting anything else.
-    Moved {
-        /// Id of the quarter.
-        quarter: &'a str,
-        /// Id of the asset.
-        asset: &'a str,
-        /// Its new position.
-        place: Place,
-    },
 }
 
 /// A deployed plugin version, as far as the fold needs it to cut batches.

@@ -1,3 +1,5 @@
+//! What a configuration may say and how a wrong one is named.
+
 use std::path::PathBuf;
 
 use super::{Config, ConfigError};

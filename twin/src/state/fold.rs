@@ -2,7 +2,7 @@
 
 use super::{Alert, AlertKey, Change, Effects, Twin};
 use crate::event::{AlertChange, Decision, Entry, Event};
-use crate::model::{Millis, Observed, Place, Quality};
+use crate::model::{Millis, Observed, Quality};
 use crate::windows::{Closed, Outcome};
 
 impl Twin {
@@ -22,11 +22,6 @@ impl Twin {
             Event::PluginDeployed(record) => self.deploy(record.clone()),
             Event::PluginRemoved { quarter, plugin } => self.undeploy(quarter, plugin),
             Event::Decided(decision) => self.decided(decision, effects),
-            Event::Moved {
-                quarter,
-                asset,
-                place,
-            } => self.moved(quarter, asset, *place),
         }
         self.cut_full_batches(effects);
     }
@@ -136,15 +131,6 @@ impl Twin {
             &mut |cell, metric, aggregate| effects.cells.push((cell, metric, aggregate.copied())),
         );
         self.cut_at_tick(effects);
-    }
-
-    fn moved(&mut self, quarter: &str, asset: &str, place: Place) {
-        let index = self
-            .quarter_index(quarter)
-            .and_then(|q| self.asset_index(q, asset));
-        if let Some(index) = index {
-            self.move_asset(index, Some(place));
-        }
     }
 
     fn decided(&mut self, decision: &Decision, effects: &mut Effects) {

@@ -1,3 +1,5 @@
+//! Payloads as the contract has them.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

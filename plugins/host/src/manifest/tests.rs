@@ -1,3 +1,5 @@
+//! What a manifest may say and how a wrong one is named.
+
 use super::*;
 
 const HEALTH: &str = include_str!("../../../health/manifest.toml");

@@ -1,3 +1,5 @@
+//! Mappings and times as recorded files have them.
+
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
