@@ -50,7 +50,6 @@ impl Ticker {
                 last = tick(&self.status).unwrap_or(stats.last);
             }
             if count.is_multiple_of(STATUS) {
-                publish_status(&self.status.broker, &self.topic, &self.status.online());
                 self.keep_house();
             }
             gauges(&self.status);
@@ -58,11 +57,15 @@ impl Ticker {
         }
     }
 
-    /// What touches the disk. It is little, so it is worth a worker's time but not a task.
+    /// What may wait for the router or the disk. It is little, so it is worth a worker's time but
+    /// not a task.
     fn keep_house(&mut self) {
-        let released = block_in_place(|| release(&self.status, &self.store));
-        let retained = self.status.broker.retained_kept();
-        let saved = block_in_place(|| self.kept.save(retained, &self.store));
+        let (released, saved) = block_in_place(|| {
+            publish_status(&self.status.broker, &self.topic, &self.status.online());
+            let released = release(&self.status, &self.store);
+            let retained = self.status.broker.retained_kept();
+            (released, self.kept.save(retained, &self.store))
+        });
         if let Err(error) = released.and(saved) {
             tracing::error!(%error, "the store cannot be used; segments and messages wait");
         }
