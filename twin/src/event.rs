@@ -3,6 +3,7 @@
 //! An entry is postcard of [`Entry`]. A variant's number and a field's order are part of the
 //! format: new ones go to the end, and [`FORMAT`] rises when an old journal could be misread.
 
+pub use quartier_plugin_host::Severity;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AssetRecord, Millis, Observed, QuarterRecord};
@@ -110,20 +111,6 @@ pub struct DerivedReading {
     pub value: f64,
     /// Event time.
     pub time: Millis,
-}
-
-/// How bad it is; the order is that of the plugin interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// A limit is near or passed for a while.
-    Warning,
-    /// A limit is passed.
-    Major,
-    /// People or equipment are in danger.
-    Critical,
 }
 
 /// An alert raised or cleared.

@@ -1,6 +1,6 @@
 //! From a plugin's answer, in numbers, to a decision, in names.
 
-use quartier_plugin_host::{Answer, Dictionary, Host, NO_ROW, Plugin, Runner, Severity as Level};
+use quartier_plugin_host::{Answer, Dictionary, Host, NO_ROW, Plugin, Runner};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -159,7 +159,7 @@ impl Decider {
         Some(AlertChange {
             asset: twin.assets().get(alert.asset as usize)?.id.to_string(),
             rule: topic.urn.clone(),
-            severity: severity(alert.severity),
+            severity: alert.severity,
             code: alert.code,
             raise: alert.raise,
             value: alert.value,
@@ -204,15 +204,6 @@ fn cause_time(batch: &PluginBatch, cause: u32) -> Millis {
 
 fn millis(ms: u64) -> Millis {
     Millis(i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
-fn severity(level: Level) -> Severity {
-    match level {
-        Level::Info => Severity::Info,
-        Level::Warning => Severity::Warning,
-        Level::Major => Severity::Major,
-        Level::Critical => Severity::Critical,
-    }
 }
 
 /// SHA-256 of the postcard bytes, hex: the same rows give the same hash on every machine.
