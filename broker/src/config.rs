@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Gate, Intake, RetainedSource};
+use crate::{Disk, Gate, Intake, RetainedSource};
 
 /// Limits and times of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,4 +72,6 @@ pub struct Hooks {
     pub intake: Arc<dyn Intake>,
     /// Retained messages that somebody else keeps.
     pub retained: Arc<dyn RetainedSource>,
+    /// For what must survive the process.
+    pub disk: Arc<dyn Disk>,
 }

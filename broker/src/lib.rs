@@ -1,16 +1,19 @@
 //! The MQTT front door: listeners, login, packets, sessions, retained messages, acknowledgement.
 //! rumqttd's router does the fan-out behind it and is not visible from outside.
 //!
-//! The broker knows nothing of twins. What it needs from its host are three small traits, handed
-//! in at start: [`Gate`] (who may connect), [`Intake`] (telemetry that must be durable before it
-//! is acknowledged) and [`RetainedSource`] (retained messages that somebody else keeps).
+//! The broker knows nothing of twins. What it needs from its host are small traits, handed in at
+//! start: [`Gate`] (who may connect and do what), [`Intake`] (telemetry that must be durable before
+//! it is acknowledged), [`RetainedSource`] (retained messages that somebody else keeps) and
+//! [`Disk`] (what must survive the process).
 
 mod broker;
 mod buffers;
 mod codec;
 mod config;
 mod connection;
+mod disk;
 mod envelope;
+mod gate;
 mod hub;
 mod listener;
 mod publisher;
@@ -23,54 +26,15 @@ mod subscriptions;
 mod will;
 mod window;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use broker::{Broker, StartError};
 pub use config::{Config, Hooks};
+pub use disk::{Changes, Disk, DiskFailed};
+pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
 pub use publisher::Publisher;
 pub use stats::Stats;
-
-/// Who is at the other end of a connection, after login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Client {
-    /// MQTT client identifier, assigned where the client sent none.
-    pub id: Arc<str>,
-    /// User name, where there was a login.
-    pub user: Option<Arc<str>>,
-    /// Roles of the user, or the one that clients without login get.
-    pub roles: Arc<[String]>,
-    /// Remote address.
-    pub address: SocketAddr,
-}
-
-/// A CONNECT was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// 0x86 (5), 4 (3.1.1).
-    #[error("bad user name or password")]
-    BadUserOrPassword,
-    /// 0x87 (5), 5 (3.1.1).
-    #[error("not authorized")]
-    NotAuthorized,
-}
-
-/// Who may connect. Called off the async workers, so it may hash passwords.
-pub trait Gate: Send + Sync + 'static {
-    /// The roles of the client.
-    ///
-    /// # Errors
-    /// Why the client may not connect.
-    fn login(
-        &self,
-        client_id: &str,
-        user: Option<&str>,
-        password: Option<&[u8]>,
-    ) -> Result<Arc<[String]>, Refused>;
-}
 
 /// One telemetry publish, borrowed from the connection's read buffer.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use quartier_broker::{Gate, Refused};
+use quartier_broker::{Client, Gate, Granted, Login, Refused, Rights};
+use tokio::sync::watch;
 
 use crate::config::{Mqtt, User};
 
@@ -19,6 +20,7 @@ pub struct ConfiguredUsers {
     /// devices may reconnect at once.
     verified: Mutex<HashMap<String, u64>>,
     key: RandomState,
+    changes: watch::Sender<u64>,
 }
 
 impl ConfiguredUsers {
@@ -37,22 +39,18 @@ impl ConfiguredUsers {
             users,
             verified: Mutex::new(HashMap::new()),
             key: RandomState::new(),
+            changes: watch::Sender::new(0),
         }
     }
 }
 
-impl Gate for ConfiguredUsers {
-    fn login(
-        &self,
-        _client_id: &str,
-        user: Option<&str>,
-        password: Option<&[u8]>,
-    ) -> Result<Arc<[String]>, Refused> {
-        let Some(name) = user else {
+impl ConfiguredUsers {
+    fn roles(&self, login: &Login<'_>) -> Result<Arc<[String]>, Refused> {
+        let Some(name) = login.user else {
             return self.anonymous.clone().ok_or(Refused::NotAuthorized);
         };
         let (user, roles) = self.users.get(name).ok_or(Refused::BadUserOrPassword)?;
-        let password = password.ok_or(Refused::BadUserOrPassword)?;
+        let password = login.password.ok_or(Refused::BadUserOrPassword)?;
         let digest = self.key.hash_one(password);
         if self.verified.lock().get(name) == Some(&digest) {
             return Ok(Arc::clone(roles));
@@ -64,5 +62,24 @@ impl Gate for ConfiguredUsers {
             .map_err(|_| Refused::BadUserOrPassword)?;
         self.verified.lock().insert(name.to_owned(), digest);
         Ok(Arc::clone(roles))
+    }
+}
+
+impl Gate for ConfiguredUsers {
+    fn login(&self, login: &Login<'_>) -> Result<Granted, Refused> {
+        Ok(Granted {
+            user: login.user.map(Into::into),
+            credential: None,
+            roles: self.roles(login)?,
+            rights: Rights::all(),
+        })
+    }
+
+    fn rights(&self, _: &Client) -> Option<Rights> {
+        Some(Rights::all())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }

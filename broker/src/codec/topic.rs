@@ -45,6 +45,26 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
+/// Whether `rule` matches every topic that `filter` matches, both valid and neither shared. A topic
+/// is a filter that matches itself.
+pub(crate) fn covers(rule: &str, filter: &str) -> bool {
+    if filter.starts_with('$') && rule.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut levels = filter.split('/');
+    for allowed in rule.split('/') {
+        if allowed == "#" {
+            return true;
+        }
+        match levels.next() {
+            Some("#") | None => return false,
+            Some(level) if allowed == "+" || allowed == level => {}
+            Some(_) => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
 /// Group and filter of `$share/{group}/{filter}`; `None` for every other filter.
 pub(crate) fn shared(filter: &str) -> Option<(&str, &str)> {
     filter

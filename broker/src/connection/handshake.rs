@@ -19,7 +19,7 @@ use crate::codec::{
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::will::Will;
-use crate::{Client, Refused};
+use crate::{Client, Granted, Login, Peer, Refused};
 
 /// First byte of a CONNECT.
 const CONNECT: u8 = 0x10;
@@ -186,7 +186,11 @@ async fn admit(
     request: Request,
     address: SocketAddr,
 ) -> Result<Connection, ReasonCode> {
-    let roles = login(hub, &request).await?;
+    let peer = Peer {
+        address,
+        certificate: None,
+    };
+    let granted = login(hub, &request, &peer).await?;
     let opened = hub
         .sessions
         .open(&request.id, request.clean)
@@ -202,9 +206,10 @@ async fn admit(
         .encode(request.version, &mut connack);
     let client = Client {
         id: request.id,
-        user: request.user.map(Into::into),
-        roles,
-        address,
+        user: granted.user,
+        credential: granted.credential,
+        roles: granted.roles,
+        peer,
     };
     debug!(id = %client.id, %address, "connected");
     Ok(Connection::new(
@@ -217,11 +222,16 @@ async fn admit(
     ))
 }
 
-/// The roles of the client. Only credentials are worth a thread: without them there is nothing
-/// to hash.
-async fn login(hub: &Arc<Hub>, request: &Request) -> Result<Arc<[String]>, ReasonCode> {
+/// What is granted to the client. Only credentials are worth a thread: without them there is
+/// nothing to hash.
+async fn login(hub: &Arc<Hub>, request: &Request, peer: &Peer) -> Result<Granted, ReasonCode> {
     let checked = if request.user.is_none() && request.password.is_none() {
-        hub.hooks.gate.login(&request.id, None, None)
+        hub.hooks.gate.login(&Login {
+            client_id: &request.id,
+            user: None,
+            password: None,
+            peer,
+        })
     } else {
         let _permit = hub
             .logins
@@ -230,16 +240,24 @@ async fn login(hub: &Arc<Hub>, request: &Request) -> Result<Arc<[String]>, Reaso
             .map_err(|_| ReasonCode::ServerBusy)?;
         let gate = hub.hooks.gate.clone();
         let (id, user) = (request.id.clone(), request.user.clone());
-        let password = request.password.clone();
-        tokio::task::spawn_blocking(move || gate.login(&id, user.as_deref(), password.as_deref()))
-            .await
-            .map_err(|_| ReasonCode::UnspecifiedError)?
+        let (password, peer) = (request.password.clone(), peer.clone());
+        tokio::task::spawn_blocking(move || {
+            gate.login(&Login {
+                client_id: &id,
+                user: user.as_deref(),
+                password: password.as_deref(),
+                peer: &peer,
+            })
+        })
+        .await
+        .map_err(|_| ReasonCode::UnspecifiedError)?
     };
     checked.map_err(|refused| {
         debug!(id = %request.id, %refused, "login refused");
         match refused {
             Refused::BadUserOrPassword => ReasonCode::BadUserNameOrPassword,
             Refused::NotAuthorized => ReasonCode::NotAuthorized,
+            Refused::TooManyFailures => ReasonCode::ConnectionRateExceeded,
         }
     })
 }

@@ -1,5 +1,6 @@
 //! A broker on a port of its own, with a host that the test moves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quartier_broker::{
-    Broker, Client, Config, Gate, Hooks, Intake, Message, Publisher, Refused, RetainedSource,
-    Stats, Taken, Telemetry,
+    Broker, Changes, Client, Config, Disk, DiskFailed, Gate, Granted, Hooks, Intake, Login,
+    Message, Publisher, Refused, RetainedSource, Rights, Stats, Taken, Telemetry,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -89,21 +90,54 @@ impl Intake for TestIntake {
     }
 }
 
-/// Lets everybody in but with the password "bad".
-struct TestGate;
+/// Lets everybody in, to everything, but with the password "bad".
+struct TestGate(watch::Sender<u64>);
 
 impl Gate for TestGate {
-    fn login(
-        &self,
-        _: &str,
-        user: Option<&str>,
-        password: Option<&[u8]>,
-    ) -> Result<Arc<[String]>, Refused> {
-        match (user, password) {
+    fn login(&self, login: &Login<'_>) -> Result<Granted, Refused> {
+        match (login.user, login.password) {
             (_, Some(b"bad")) => Err(Refused::BadUserOrPassword),
             (Some("nobody"), _) => Err(Refused::NotAuthorized),
-            _ => Ok(Arc::from([])),
+            (user, _) => Ok(Granted {
+                user: user.map(Into::into),
+                credential: None,
+                roles: Arc::from([]),
+                rights: Rights::all(),
+            }),
         }
+    }
+
+    fn rights(&self, _: &Client) -> Option<Rights> {
+        Some(Rights::all())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+/// A disk in memory: what was written is read by the next broker over it.
+#[derive(Default)]
+pub(crate) struct TestDisk(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl Disk for TestDisk {
+    fn read(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), DiskFailed> {
+        self.0
+            .lock()
+            .iter()
+            .for_each(|(key, value)| each(key, value));
+        Ok(())
+    }
+
+    fn write(&self, changes: Changes) -> Result<(), DiskFailed> {
+        let mut map = self.0.lock();
+        for (key, value) in changes {
+            match value {
+                Some(value) => map.insert(key, value),
+                None => map.remove(&key),
+            };
+        }
+        Ok(())
     }
 }
 
@@ -144,9 +178,10 @@ impl Door {
             runs: Mutex::default(),
         });
         let hooks = Hooks {
-            gate: Arc::new(TestGate),
+            gate: Arc::new(TestGate(watch::Sender::new(0))),
             intake: intake.clone(),
             retained: Arc::new(TestRetained),
+            disk: Arc::new(TestDisk::default()),
         };
         let broker = Arc::new(Broker::start(config, hooks, kept).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Hooks, Message};
+use quartier_broker::{Broker, Disk, Hooks, Message};
 use quartier_plugin_host::{Host, HostError, LoadError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -164,6 +164,7 @@ impl Node {
             gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
+            disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
         let (kept, messages) = Kept::load(&store)?;
         let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);

@@ -5,6 +5,7 @@
 //! disk at its leisure or at the end: after a power cut a cursor may lag, which repeats idempotent
 //! work, and it never leads, because it is set after the acknowledgement.
 
+mod broker_disk;
 mod data_dir;
 mod dead_letters;
 
@@ -24,7 +25,7 @@ use dead_letters::DeadLetters;
 
 /// fjall's block cache, bytes.
 const CACHE: u64 = 4 << 20;
-/// fjall's memory for writes, bytes for each of the three keyspaces.
+/// fjall's memory for writes, bytes for each of the keyspaces.
 const MEMTABLE: u64 = 2 << 20;
 /// fjall's own log, bytes at most; its smallest. Its files are sparse until written.
 const LOG: u64 = 64 << 20;
@@ -55,6 +56,7 @@ pub struct Store {
     database: Database,
     cursors: Keyspace,
     retained: Keyspace,
+    broker: Keyspace,
     dead_letters: DeadLetters,
 }
 
@@ -84,12 +86,14 @@ impl Store {
         };
         let cursors = keyspace("cursors")?;
         let retained = keyspace("retained")?;
+        let broker = keyspace("broker")?;
         let letters = keyspace("dead_letters")?;
         let dead_letters = DeadLetters::open(database.clone(), letters, dead_letters)?;
         Ok(Self {
             database,
             cursors,
             retained,
+            broker,
             dead_letters,
         })
     }
