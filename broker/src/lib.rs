@@ -14,7 +14,10 @@ mod connection;
 mod disk;
 mod envelope;
 mod gate;
+mod group;
 mod hub;
+mod kept;
+mod levels;
 mod listener;
 mod publisher;
 mod retained;
@@ -23,6 +26,7 @@ mod session;
 mod sessions;
 mod stats;
 mod subscriptions;
+mod tree;
 mod will;
 mod window;
 
@@ -30,9 +34,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use broker::{Broker, StartError};
-pub use config::{Config, Hooks};
+pub use config::{Config, Hooks, WhenFull};
 pub use disk::{Changes, Disk, DiskFailed};
 pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
+pub use kept::retained_entry;
 pub use publisher::Publisher;
 pub use stats::Stats;
 

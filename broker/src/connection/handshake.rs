@@ -18,6 +18,7 @@ use crate::codec::{
 };
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::sessions::Opening;
 use crate::will::Will;
 use crate::{Client, Granted, Login, Peer, Refused};
 
@@ -150,6 +151,7 @@ impl Request {
                 may_extend: connect.session_expiry > 0,
                 inflight: usize::from(connect.receive_maximum.min(config.max_inflight.max(1))),
                 max_packet: connect.maximum_packet_size as usize,
+                max_topic_alias: connect.topic_alias_maximum.min(config.max_topic_alias),
             },
             asked_keep_alive: connect.keep_alive,
             asked_expiry: connect.session_expiry,
@@ -171,7 +173,7 @@ impl Request {
                 maximum_packet_size: u32::try_from(config.max_packet).ok(),
                 assigned_client_id: self.assigned.then_some(&*self.id),
                 topic_alias_maximum: Some(config.max_topic_alias),
-                shared_available: Some(false),
+                shared_available: Some(true),
                 server_keep_alive: (terms.keep_alive != self.asked_keep_alive)
                     .then_some(terms.keep_alive),
                 ..ConnAckProperties::default()
@@ -183,7 +185,7 @@ impl Request {
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
 async fn admit(
     hub: &Arc<Hub>,
-    request: Request,
+    mut request: Request,
     address: SocketAddr,
 ) -> Result<Connection, ReasonCode> {
     let peer = Peer {
@@ -191,12 +193,22 @@ async fn admit(
         certificate: None,
     };
     let granted = login(hub, &request, &peer).await?;
-    let opened = hub
+    let mut opened = hub
         .sessions
-        .open(&request.id, request.clean)
+        .open(Opening {
+            id: request.id.clone(),
+            user: granted.user.clone(),
+            clean: request.clean,
+            expiry: request.terms.expiry,
+            inflight: request.terms.inflight,
+            will: request.will.take(),
+        })
         .map_err(|_| ReasonCode::QuotaExceeded)?;
     if let Some(replaced) = &opened.replaced {
         hub.bury(replaced);
+    }
+    if let Some(will) = opened.will.take() {
+        will.publish(hub, opened.session.number);
     }
     hub.counters.taken_over.add(u64::from(opened.taken_over));
     hub.counters.accepted.add(1);
@@ -217,7 +229,6 @@ async fn admit(
         client,
         opened,
         request.terms,
-        request.will,
         connack,
     ))
 }

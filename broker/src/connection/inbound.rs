@@ -8,16 +8,22 @@ use std::sync::Arc;
 use bytes::Buf;
 use tokio::time::Instant;
 
+use super::acks::Due;
 use super::subscribe::Request;
 use super::{Connection, End};
 use crate::codec::{
     Ack, AckKind, Disconnect, Malformed, Packet, Publish, QoS, ReasonCode, Version, decode,
     encode_ack, encode_ping_resp, frame,
 };
+use crate::kept::{Key, Value};
+use crate::session::{Phase, Received};
+use crate::window::Progress;
 use crate::{Taken, Telemetry};
 
 /// Publishes in one run at most: between runs the connection sees whether it may go on.
 const MAX_RUN: usize = 256;
+const LOG_FULL: &str = "the log is full";
+const LOG_FAILED: &str = "the log failed";
 
 /// How far the packets of the read buffer were handled.
 pub(super) enum Step {
@@ -127,7 +133,10 @@ impl Connection {
             Packet::PubRec(ack) => self.pubrec(ack)?,
             Packet::PubRel(ack) => self.pubrel(ack)?,
             Packet::PubComp(ack) => {
-                self.own()?.window.completed(ack.pkid);
+                let mut state = self.own()?;
+                if let Progress::Done(sequence) = state.window.completed(ack.pkid) {
+                    self.session.done(sequence);
+                }
             }
             Packet::Subscribe(subscribe) => return Ok(Some(Request::new(&subscribe))),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe)?,
@@ -164,42 +173,63 @@ impl Connection {
 
     fn puback(&mut self, ack: Ack) -> Result<(), End> {
         // One that acknowledges nothing is ignored: after a reconnect it may be late.
-        self.own()?.window.acknowledged(ack.pkid);
-        Ok(())
-    }
-
-    fn pubrec(&mut self, ack: Ack) -> Result<(), End> {
-        let error = ack.reason.is_error();
-        let known = self.own()?.window.received(ack.pkid, error);
-        if known || !error {
-            let reason = match known {
-                true => ReasonCode::Success,
-                false => ReasonCode::PacketIdentifierNotFound,
-            };
-            encode_ack(
-                AckKind::PubRel,
-                ack.pkid,
-                reason,
-                self.terms.version,
-                &mut self.write,
-            );
+        let mut state = self.own()?;
+        if let Progress::Done(sequence) = state.window.acknowledged(ack.pkid) {
+            self.session.done(sequence);
         }
         Ok(())
     }
 
-    fn pubrel(&mut self, ack: Ack) -> Result<(), End> {
-        let reason = match self.own()?.received.remove(&ack.pkid) {
-            Some(_) => ReasonCode::Success,
-            None => ReasonCode::PacketIdentifierNotFound,
+    /// PUBREL waits until it is on disk that the client has the message: sent again after that, it
+    /// would be a new one to the client.
+    fn pubrec(&mut self, ack: Ack) -> Result<(), End> {
+        let error = ack.reason.is_error();
+        let mut state = self.own()?;
+        let (reason, round) = match state.window.received(ack.pkid, error) {
+            Progress::Release(sequence) => {
+                let round = self.session.released(sequence);
+                state.window.released_in(ack.pkid, round);
+                (ReasonCode::Success, round)
+            }
+            Progress::Done(sequence) => {
+                self.session.done(sequence);
+                return Ok(());
+            }
+            Progress::Unknown if error => return Ok(()),
+            Progress::Unknown => (ReasonCode::PacketIdentifierNotFound, 0),
         };
-        encode_ack(
-            AckKind::PubComp,
-            ack.pkid,
-            reason,
-            self.terms.version,
-            &mut self.write,
-        );
+        drop(state);
+        self.answer(AckKind::PubRel, ack.pkid, reason, round);
         Ok(())
+    }
+
+    /// PUBCOMP waits until it is on disk that the identifier is free: the client may use it again
+    /// at once, and its message would be taken for a repetition.
+    fn pubrel(&mut self, ack: Ack) -> Result<(), End> {
+        let mut state = self.own()?;
+        let known = state.received.remove(&ack.pkid).is_some();
+        let round = self.session.kept.as_ref().map_or(0, |kept| match known {
+            true => kept.remove(Key::Received(self.session.number, ack.pkid)),
+            // Freed on an earlier connection, perhaps not yet on disk.
+            false => kept.latest(),
+        });
+        drop(state);
+        let reason = match known {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
+        self.answer(AckKind::PubComp, ack.pkid, reason, round);
+        Ok(())
+    }
+
+    /// Answers once the round is written.
+    pub(super) fn answer(&mut self, kind: AckKind, pkid: u16, reason: ReasonCode, round: u64) {
+        if round == 0 {
+            encode_ack(kind, pkid, reason, self.terms.version, &mut self.write);
+        } else {
+            let due = Due { position: 0, round };
+            self.acks.push(kind, pkid, due, 0, reason);
+        }
     }
 
     fn publish<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
@@ -247,20 +277,13 @@ impl Connection {
             let known = match self.own()?.received.entry(publish.pkid) {
                 hashbrown::hash_map::Entry::Occupied(entry) => Some(*entry.get()),
                 hashbrown::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(0);
+                    entry.insert(Received::default());
                     None
                 }
             };
-            if let Some(position) = known {
+            if let Some(known) = known {
                 self.finish_run(run)?;
-                self.acks.push(
-                    AckKind::PubRec,
-                    publish.pkid,
-                    position,
-                    0,
-                    ReasonCode::Success,
-                );
-                return Ok(());
+                return self.repeated(&publish, known);
             }
         }
         let telemetry = self.hub.hooks.intake.wants(publish.topic);
@@ -271,6 +294,32 @@ impl Connection {
         run.bytes += publish.payload.len();
         run.qos1 += usize::from(publish.qos == QoS::AtLeastOnce);
         run.publishes.push(publish);
+        Ok(())
+    }
+
+    /// A QoS 2 message that is known already.
+    fn repeated(&mut self, publish: &Publish<'_>, known: Received) -> Result<(), End> {
+        let alone = std::slice::from_ref(publish);
+        let mut due = Due {
+            position: known.position,
+            round: known.round,
+        };
+        if known.lost {
+            due = match self.hand_over(alone) {
+                Taken::At(position) => Due {
+                    position,
+                    round: self.remember(alone, position),
+                },
+                // It stays lost, and will be taken when the client repeats it once more.
+                Taken::Full if self.terms.version == Version::V5 => {
+                    self.acknowledge(publish, Due::default(), ReasonCode::QuotaExceeded);
+                    return Ok(());
+                }
+                Taken::Full => return Err(End::Reason(ReasonCode::QuotaExceeded, LOG_FULL)),
+                Taken::Failed => return Err(End::Reason(ReasonCode::UnspecifiedError, LOG_FAILED)),
+            };
+        }
+        self.acknowledge(publish, due, ReasonCode::Success);
         Ok(())
     }
 
@@ -290,17 +339,17 @@ impl Connection {
     /// A publish to a topic that clients may not publish to. A 3.1.1 client cannot be told.
     fn refuse(&mut self, publish: &Publish<'_>) {
         self.hub.counters.dropped_not_authorized.add(1);
-        self.acknowledge(publish, 0, ReasonCode::NotAuthorized);
+        self.acknowledge(publish, Due::default(), ReasonCode::NotAuthorized);
     }
 
-    fn acknowledge(&mut self, publish: &Publish<'_>, position: u64, reason: ReasonCode) {
+    fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {
         let kind = match publish.qos {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };
         self.acks
-            .push(kind, publish.pkid, position, publish.payload.len(), reason);
+            .push(kind, publish.pkid, due, publish.payload.len(), reason);
     }
 
     /// Hands the run over and owes its acknowledgements.
@@ -319,14 +368,14 @@ impl Connection {
                 Taken::Full => return self.no_room(&publishes),
                 Taken::Failed => {
                     self.forget(&publishes);
-                    return Err(End::Reason(ReasonCode::UnspecifiedError, "the log failed"));
+                    return Err(End::Reason(ReasonCode::UnspecifiedError, LOG_FAILED));
                 }
             };
-            self.remember(&publishes, position);
         }
-        hub.publish_from(self.session.number, &publishes);
+        let round = self.spread(&publishes, position);
+        let due = Due { position, round };
         for publish in &publishes {
-            self.acknowledge(publish, position, ReasonCode::Success);
+            self.acknowledge(publish, due, ReasonCode::Success);
         }
         Ok(())
     }
@@ -351,27 +400,52 @@ impl Connection {
             match (publish.qos, self.terms.version) {
                 (QoS::AtMostOnce, _) => self.hub.counters.dropped_intake_full.add(1),
                 (_, Version::V3) => {
-                    return Err(End::Reason(ReasonCode::QuotaExceeded, "the log is full"));
+                    return Err(End::Reason(ReasonCode::QuotaExceeded, LOG_FULL));
                 }
-                (_, Version::V5) => self.acknowledge(publish, 0, ReasonCode::QuotaExceeded),
+                (_, Version::V5) => {
+                    self.acknowledge(publish, Due::default(), ReasonCode::QuotaExceeded)
+                }
             }
         }
         Ok(())
     }
 
-    /// QoS 2: what must be durable before PUBREC, should the client ask again.
-    fn remember(&self, publishes: &[Publish<'_>], position: u64) {
-        let mut qos2 = publishes
-            .iter()
-            .filter(|p| p.qos == QoS::ExactlyOnce)
-            .peekable();
-        if qos2.peek().is_some()
-            && let Ok(mut state) = self.own()
-        {
-            state
-                .received
-                .extend(qos2.map(|publish| (publish.pkid, position)));
+    /// Publishes the run; the round to wait for. That a QoS 2 message was received and that others
+    /// have it becomes durable at once, or a crash between the two would lose or double it.
+    fn spread(&self, publishes: &[Publish<'_>], position: u64) -> u64 {
+        let hub = &self.hub;
+        let qos2 = publishes.iter().any(|p| p.qos == QoS::ExactlyOnce);
+        let kept = self.session.kept.as_ref().filter(|_| qos2);
+        let _whole = kept.map(|kept| kept.whole());
+        let received = if qos2 {
+            self.remember(publishes, position)
+        } else {
+            0
+        };
+        received.max(hub.publish_from(self.session.number, publishes))
+    }
+
+    /// QoS 2: what must be on disk before PUBREC, should the client ask again; the round.
+    fn remember(&self, publishes: &[Publish<'_>], position: u64) -> u64 {
+        // The run was taken, so it counts even when another connection has the session by now.
+        let mut state = self.session.lock();
+        let mut last = 0;
+        if state.phase == Phase::Ended {
+            return last;
         }
+        for publish in publishes.iter().filter(|p| p.qos == QoS::ExactlyOnce) {
+            let key = || Key::Received(self.session.number, publish.pkid);
+            let kept = self.session.kept.as_ref();
+            let round = kept.map_or(0, |kept| kept.put(key(), Value::Received(position)));
+            let received = Received {
+                position,
+                round,
+                lost: false,
+            };
+            state.received.insert(publish.pkid, received);
+            last = last.max(round);
+        }
+        last
     }
 
     /// QoS 2: not taken, so not to be taken for a repetition later.

@@ -24,14 +24,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
-use self::acks::Acks;
+use self::acks::{Acks, Due};
 use crate::Client;
 use crate::buffers::SIZE;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;
 use crate::sessions::Opened;
-use crate::will::Will;
 
 /// Written bytes that the client has not read, above which it is not read either.
 const MAX_UNREAD: usize = 256 << 10;
@@ -57,6 +56,8 @@ struct Terms {
     inflight: usize,
     /// Bytes of the largest packet that the client takes.
     max_packet: usize,
+    /// Topic aliases that the client takes.
+    max_topic_alias: u16,
 }
 
 /// Why a connection ends.
@@ -78,14 +79,20 @@ struct Connection {
     generation: u64,
     wake: Arc<Notify>,
     terms: Terms,
-    will: Option<Will>,
     read: BytesMut,
     /// Whether `read` may hold a whole packet that was not looked at.
     unlooked: bool,
     write: BytesMut,
     acks: Acks,
     durable: watch::Receiver<u64>,
+    /// The keeper's rounds.
+    written: watch::Receiver<u64>,
+    /// A message for the client waits for one.
+    held_back: bool,
+    /// Topic aliases that the client has set.
     aliases: HashMap<u16, Arc<str>>,
+    /// Those that were given to it.
+    given_aliases: HashMap<Box<str>, u16>,
     last_packet: Instant,
 }
 
@@ -102,14 +109,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut stream: TcpStream, address: SocketA
 }
 
 impl Connection {
-    fn new(
-        hub: Arc<Hub>,
-        client: Client,
-        opened: Opened,
-        terms: Terms,
-        will: Option<Will>,
-        connack: BytesMut,
-    ) -> Self {
+    fn new(hub: Arc<Hub>, client: Client, opened: Opened, terms: Terms, connack: BytesMut) -> Self {
         let Opened {
             session,
             generation,
@@ -118,18 +118,20 @@ impl Connection {
         } = opened;
         let mut connection = Self {
             durable: hub.hooks.intake.durable(),
+            written: hub.keeper.written(),
+            held_back: false,
             hub,
             client,
             session,
             generation,
             wake,
             terms,
-            will,
             read: BytesMut::new(),
             unlooked: true,
             write: connack,
             acks: Acks::default(),
             aliases: HashMap::new(),
+            given_aliases: HashMap::new(),
             last_packet: Instant::now(),
         };
         connection.resume();
@@ -169,6 +171,7 @@ impl Connection {
                         return End::Reason(ReasonCode::UnspecifiedError, "the log is closed");
                     }
                 }
+                _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                 _ = progress.changed(), if congested => {}
                 () = &mut timer => {
                     if !reading {
@@ -192,10 +195,9 @@ impl Connection {
             if self.unlooked && self.may_read() {
                 self.look().await?;
             }
-            let durable = *self.durable.borrow_and_update();
-            self.acks
-                .write(durable, self.terms.version, &mut self.write);
-            let more = self.fill()?;
+            let disk = self.on_disk();
+            self.acks.write(disk, self.terms.version, &mut self.write);
+            let more = self.fill(disk.round)?;
             self.flush(stream)?;
             let more_to_read = self.unlooked && self.may_read();
             let more_to_write = more && self.write.is_empty();
@@ -207,6 +209,18 @@ impl Connection {
         self.hub.buffers.give_back(&mut self.read);
         self.hub.buffers.give_back(&mut self.write);
         Ok(())
+    }
+
+    /// How far the disks are.
+    fn on_disk(&mut self) -> Due {
+        let keeper_matters = self.session.kept.is_some() || self.acks.wait_for_keeper();
+        Due {
+            position: *self.durable.borrow_and_update(),
+            round: match keeper_matters {
+                true => *self.written.borrow_and_update(),
+                false => 0,
+            },
+        }
     }
 
     fn interest(&self, reading: bool) -> Interest {
@@ -285,10 +299,9 @@ impl Connection {
         // Late is as good as never: the process ends.
         let _ = timeout_at(deadline, async {
             loop {
-                let durable = *self.durable.borrow_and_update();
-                self.acks
-                    .write(durable, self.terms.version, &mut self.write);
-                if self.fill().is_err() || self.flush(stream).is_err() {
+                let disk = self.on_disk();
+                self.acks.write(disk, self.terms.version, &mut self.write);
+                if self.fill(disk.round).is_err() || self.flush(stream).is_err() {
                     return;
                 }
                 tokio::select! {
@@ -302,6 +315,7 @@ impl Connection {
                             return;
                         }
                     }
+                    _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                     () = self.wake.notified() => {}
                     () = sleep_until(linger), if self.acks.is_empty() && self.write.is_empty() => {
                         return;
@@ -315,10 +329,12 @@ impl Connection {
     /// Gives the session back, publishes the will, tells the client.
     async fn finish(mut self, stream: &TcpStream, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
-        if !self.session.leave(self.generation, self.terms.expiry) {
+        let with_will = end != End::Left;
+        let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
+        if left.over {
             self.hub.bury(&self.session);
         }
-        if let Some(will) = self.will.take_if(|_| end != End::Left) {
+        if let Some(will) = left.will {
             will.publish(&self.hub, self.session.number);
         }
         if let End::Reason(reason, text) = end {

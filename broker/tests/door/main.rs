@@ -8,10 +8,14 @@
 
 mod acknowledgement;
 mod clients;
+mod exactly_once;
 mod fan_out;
 mod harness;
 mod hostile;
+mod restart;
 mod retained;
 mod sessions;
+mod shared;
 mod slow;
+mod wills;
 mod wire;

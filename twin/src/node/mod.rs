@@ -9,7 +9,6 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod declared;
-mod kept;
 mod tick;
 
 use std::net::SocketAddr;
@@ -38,7 +37,6 @@ use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
 use declared::Declared;
-use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -120,7 +118,7 @@ pub struct Node {
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
     front: JoinHandle<()>,
-    ticker: JoinHandle<Kept>,
+    ticker: JoinHandle<()>,
     outputs: Vec<JoinHandle<()>>,
     status_topic: String,
     _data: DataDir,
@@ -166,8 +164,7 @@ impl Node {
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
-        let (kept, messages) = Kept::load(&store)?;
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
+        let broker = Arc::new(Broker::start(broker_config(config), hooks)?);
 
         let workers = engine::start_workers(
             assignments,
@@ -234,7 +231,6 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             topic: status_topic.clone(),
-            kept,
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
         let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
@@ -289,10 +285,9 @@ impl Node {
         publish_status(&status.broker, &self.status_topic, &offline);
         closing.send_replace(true);
         status.broker.shutdown(DRAIN).await;
-        let retained = status.broker.retained_kept();
         let (front, ticker) = tokio::join!(front, ticker);
-        if front.is_err() {
-            tracing::error!("the listener did not end well");
+        if front.and(ticker).is_err() {
+            tracing::error!("the listener or the ticks did not end well");
         }
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
@@ -304,10 +299,8 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let saved =
-                ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
-            if !matches!(saved, Ok(Ok(()))) {
-                tracing::error!(?saved, "retained messages were not kept");
+            if let Err(error) = store.flush() {
+                tracing::error!(%error, "the store may be behind after a power cut");
             }
             journal.close();
         });
