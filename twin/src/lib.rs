@@ -1,12 +1,12 @@
 //! The twin service: readings become a durable, queryable twin of a city's quarters.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod event;
 pub mod feed;
-pub mod gate;
 pub mod grid;
 pub mod http;
 pub mod influx;

@@ -17,16 +17,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Hooks, Message};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Message};
 use quartier_plugin_host::{Host, HostError, LoadError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
 use crate::engine::{self, Engine, Parts, RecoverError};
 use crate::feed::{self, JournalFeed, StoreLedger};
-use crate::gate::ConfiguredUsers;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
@@ -122,6 +122,7 @@ pub struct Node {
     front: JoinHandle<()>,
     ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
+    reload: Arc<Notify>,
     status_topic: String,
     _data: DataDir,
 }
@@ -160,8 +161,10 @@ impl Node {
 
         let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let audit = Arc::new(Audit::open(data.path())?);
+        let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let hooks = Hooks {
-            gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
+            gate: Arc::clone(&access) as Arc<dyn Gate>,
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
@@ -237,6 +240,9 @@ impl Node {
             kept,
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
+        let reload = Arc::new(Notify::new());
+        let watch = AccessWatch::new(config, access, audit);
+        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed.clone())));
         let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
         Ok(Self {
             status,
@@ -249,6 +255,7 @@ impl Node {
             front,
             ticker,
             outputs,
+            reload,
             status_topic,
             _data: data,
         })
@@ -262,6 +269,12 @@ impl Node {
     /// Address of HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Takes users, tokens, rules and certificates from their files at once; without this call it
+    /// is done within seconds of a change.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// How the node is.
