@@ -223,8 +223,7 @@ fn every_built_in_rule_is_one_of_a_known_role() {
 
 fn rights(mqtt: &Mqtt, name: &str) -> Rights {
     let door = Door::new(mqtt);
-    let rights = door.login(&with(name, "correct horse")).unwrap().rights;
-    rights
+    door.login(&with(name, "correct horse")).unwrap().rights
 }
 
 #[test]
