@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::external::Address;
+
 pub use load::ConfigError;
 
 /// The roles a user can have; what each may do is decided by the access rules.
@@ -89,6 +91,20 @@ pub struct Mqtt {
     pub max_connections: usize,
     /// Largest packet, bytes.
     pub max_packet: usize,
+    /// An MQTT 5 broker in place of the embedded one.
+    pub external: Option<Address>,
+    /// Login there: user.
+    pub external_user: Option<String>,
+    /// Login there: file with the password in its first line.
+    pub external_password_file: Option<PathBuf>,
+    /// Authorities to trust there (PEM); absent: those of the system.
+    pub external_ca_file: Option<PathBuf>,
+    /// Certificate chain to show there (PEM).
+    pub external_cert_file: Option<PathBuf>,
+    /// Its key (PEM).
+    pub external_key_file: Option<PathBuf>,
+    /// Nodes of one group share the telemetry of the quarters that they have in common.
+    pub external_group: String,
     /// Who may log in.
     #[serde(rename = "user")]
     pub users: Vec<User>,
@@ -101,6 +117,13 @@ impl Default for Mqtt {
             anonymous: "none".to_owned(),
             max_connections: 20_000,
             max_packet: 1024 * 1024,
+            external: None,
+            external_user: None,
+            external_password_file: None,
+            external_ca_file: None,
+            external_cert_file: None,
+            external_key_file: None,
+            external_group: "quartier".to_owned(),
             users: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{Config, InfluxApi, ROLES};
+use crate::external;
 use crate::model::is_name;
 
 /// What is wrong with a configuration.
@@ -109,6 +110,9 @@ impl Config {
                     .into(),
             );
         }
+        if let Err((key, message)) = external::check(&self.mqtt) {
+            return wrong(format!("mqtt.{key}"), message.to_owned());
+        }
         for user in &self.mqtt.users {
             let key = format!("mqtt.user {:?}", user.name);
             if let Some(role) = user.roles.iter().find(|role| !role_known(role)) {
@@ -172,6 +176,11 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         let mut join = |path: &mut PathBuf| *path = folder.join(&*path);
         join(&mut self.node.data);
+        let mqtt = &mut self.mqtt;
+        mqtt.external_password_file.iter_mut().for_each(&mut join);
+        mqtt.external_ca_file.iter_mut().for_each(&mut join);
+        mqtt.external_cert_file.iter_mut().for_each(&mut join);
+        mqtt.external_key_file.iter_mut().for_each(&mut join);
         for quarter in &mut self.quarters {
             quarter.cells_file.iter_mut().for_each(&mut join);
             quarter.assets_file.iter_mut().for_each(&mut join);
