@@ -103,7 +103,9 @@ pub struct Mqtt {
     pub external_cert_file: Option<PathBuf>,
     /// Its key (PEM).
     pub external_key_file: Option<PathBuf>,
-    /// Nodes of one group share the telemetry of the quarters that they have in common.
+    /// Nodes of one group share the telemetry of the quarters that they have in common. Empty: the
+    /// node is alone and its subscription is not shared. mosquitto 2.0.11 needs that where nothing
+    /// may be lost: it forgets shared subscriptions when it restarts.
     pub external_group: String,
     /// Who may log in.
     #[serde(rename = "user")]

@@ -6,6 +6,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::engine::WorkerStats;
 use crate::influx::{SinkReport, SinkState, SinkStatus};
@@ -62,9 +63,10 @@ pub struct Status {
 }
 
 /// What the status topic says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct NodeStatus {
     /// `online` or `offline`.
+    #[schema(pattern = "^(online|offline)$")]
     pub status: &'static str,
     /// Last durable position of the journal.
     pub position: u64,
@@ -75,7 +77,7 @@ pub struct NodeStatus {
 }
 
 /// Entries behind the journal.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Lag {
     /// The twin and its topics.
     pub twin: u64,

@@ -3,6 +3,7 @@
 //! Nothing is stored for a retained twin topic: a new subscriber is answered from the state, so
 //! topics and state cannot differ, and a restart has nothing to restore.
 
+mod contract;
 mod json;
 mod retained;
 #[cfg(test)]
@@ -16,7 +17,11 @@ use crate::grid::{Aggregate, area_topic_levels};
 use crate::mqtt::Mqtt;
 use crate::state::{Alert, AlertKey, Change, Effects, Stream, Twin};
 
-pub use json::{aggregate_json, alert_json, decision_json, stream_json};
+pub use contract::{Action, PARAMETERS, Payload, TOPICS, Topic};
+pub use json::{
+    AlertPayload, CellPayload, DecisionPayload, ValuePayload, aggregate_json, alert_json,
+    decision_json, stream_json,
+};
 pub use retained::TwinTopics;
 
 /// Assets that must contribute before a cell's aggregate of a personal metric is shown.

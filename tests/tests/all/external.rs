@@ -168,7 +168,9 @@ fn a_broker_that_restarts_is_found_again_and_told_the_newest_of_each_topic() {
     let Some(mut broker) = Mosquitto::start("") else {
         return;
     };
-    let node = Node::start(behind(&broker, ""));
+    // mosquitto 2.0.11 forgets shared subscriptions when it restarts, and what devices publish
+    // before the node is back goes to nobody.
+    let node = Node::start(behind(&broker, "external_group = \"\"\n"));
     connected(&node);
     let load = Load::start(broker.address(), &LoadOptions::new("johannstadt", 2));
     for _ in 0..2 {

@@ -335,9 +335,6 @@ impl Offer {
         if properties.max_qos == Some(0) {
             return Err("it offers QoS 0 only, and telemetry needs QoS 1".to_owned());
         }
-        if properties.shared_subscription_available == Some(0) {
-            return Err("it has no shared subscriptions; allow them there".to_owned());
-        }
         let max_packet = properties.max_packet_size.map(usize::try_from);
         Ok(Self {
             window: properties.receive_max.unwrap_or(WINDOW).min(WINDOW),

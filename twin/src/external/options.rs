@@ -106,8 +106,9 @@ pub struct Options {
     login: Option<(String, String)>,
     tls: Option<Arc<ClientConfig>>,
     max_packet: u32,
-    /// Shared subscriptions to the telemetry of each quarter: telemetry of a quarter that another
-    /// node has must not come here, where it would be acknowledged and set aside.
+    /// Subscriptions to the telemetry of each quarter, shared within the group: telemetry of a
+    /// quarter that another node has must not come here, where it would be acknowledged and set
+    /// aside.
     pub(super) filters: Vec<String>,
 }
 
@@ -139,7 +140,10 @@ impl Options {
             .then(|| client_config(mqtt.external_ca_file.as_deref(), identity))
             .transpose()?;
         let group = &mqtt.external_group;
-        let filter = |id: &String| format!("$share/{group}/dt/{id}/#");
+        let filter = |id: &String| match group.as_str() {
+            "" => format!("dt/{id}/#"),
+            group => format!("$share/{group}/dt/{id}/#"),
+        };
         Ok(Some(Self {
             address,
             client_id: format!("quartier-{}", config.node.name),
@@ -211,7 +215,10 @@ pub fn check(mqtt: &Mqtt) -> Result<(), (&'static str, &'static str)> {
         _ if mqtt.external_password_file.is_some() && mqtt.external_user.is_none() => {
             Err(("external_user", "is missing: whose is the password?"))
         }
-        _ if !is_name(&mqtt.external_group) => Err(("external_group", "must be one topic level")),
+        _ if !mqtt.external_group.is_empty() && !is_name(&mqtt.external_group) => Err((
+            "external_group",
+            "must be one topic level, or empty for a node alone",
+        )),
         _ => Ok(()),
     }
 }
