@@ -23,7 +23,7 @@ pub(super) fn run(path: &Path) -> Outcome {
         let node = Node::start(&config, figures)
             .await
             .map_err(Failure::usage)?;
-        tracing::info!(mqtt = %node.mqtt_address(), http = %node.http_address(), "ready");
+        tracing::info!(mqtt = %node.mqtt_name(), http = %node.http_address(), "ready");
         loop {
             tokio::select! {
                 _ = terminated.recv() => break,

@@ -10,6 +10,7 @@ use super::load::line_at;
 use super::mqtt::NOBODY;
 use super::{Acl, Config, InfluxApi, Mqtt, ROLES, Token, User};
 use crate::access::check_rule;
+use crate::external;
 use crate::model::is_name;
 
 /// A quarter of it must hold what waits to be written, and the largest packet.
@@ -94,6 +95,7 @@ impl Config {
         self.check_tls()?;
         self.check_limits()?;
         self.check_access()?;
+        external::check(&self.mqtt).or_else(|(key, why)| wrong([Key("mqtt"), Key(key)], why))?;
         must(
             self.journal.quota_bytes >= LEAST_QUOTA,
             [Key("journal"), Key("quota_bytes")],

@@ -98,6 +98,10 @@ impl Config {
             &mut mqtt.cert_file,
             &mut mqtt.key_file,
             &mut mqtt.client_ca_file,
+            &mut mqtt.external_password_file,
+            &mut mqtt.external_ca_file,
+            &mut mqtt.external_cert_file,
+            &mut mqtt.external_key_file,
         ] {
             file.iter_mut().for_each(&mut join);
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::external::Address;
+
 /// The MQTT front door. Users, tokens, rules, `anonymous`, `certificate_role` and the content of
 /// the certificate files are taken while the node runs; a change of anything else needs a restart.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -52,6 +54,22 @@ pub struct Mqtt {
     pub keep_alive_max_s: u16,
     /// Seconds from accept to a complete CONNECT, the TLS handshake included.
     pub connect_timeout_s: u32,
+    /// An MQTT 5 broker in place of the embedded one.
+    pub external: Option<Address>,
+    /// Login there: user.
+    pub external_user: Option<String>,
+    /// Login there: file with the password in its first line.
+    pub external_password_file: Option<PathBuf>,
+    /// Authorities to trust there (PEM); absent: those of the system.
+    pub external_ca_file: Option<PathBuf>,
+    /// Certificate chain to show there (PEM).
+    pub external_cert_file: Option<PathBuf>,
+    /// Its key (PEM).
+    pub external_key_file: Option<PathBuf>,
+    /// Nodes of one group share the telemetry of the quarters that they have in common. Empty: the
+    /// node is alone and its subscription is not shared. mosquitto 2.0.11 needs that where nothing
+    /// may be lost: it forgets shared subscriptions when it restarts.
+    pub external_group: String,
     /// Who may log in.
     #[serde(rename = "user")]
     pub users: Vec<User>,
@@ -85,6 +103,13 @@ impl Default for Mqtt {
             session_expiry_max_s: 7 * 24 * 3600,
             keep_alive_max_s: u16::MAX,
             connect_timeout_s: 10,
+            external: None,
+            external_user: None,
+            external_password_file: None,
+            external_ca_file: None,
+            external_cert_file: None,
+            external_key_file: None,
+            external_group: "quartier".to_owned(),
             users: Vec::new(),
             tokens: Vec::new(),
             acl: Vec::new(),
