@@ -2,6 +2,10 @@
 //! servers. A test whose server is not installed says SKIPPED and why.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod access_matrix;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;

@@ -566,7 +566,7 @@ fn the_running_node_takes_users_and_says_what_needs_a_restart() {
     let config = crate::config::Config::load(&path).unwrap();
     let audit = Arc::new(Audit::open(folder.path()).unwrap());
     let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
-    let mut watch = AccessWatch::new(&config, Arc::clone(&access), audit);
+    let mut watch = AccessWatch::new(&config, Arc::clone(&access), None, audit);
     let changes = access.changes();
     watch.look(false);
     assert!(!changes.has_changed().unwrap());

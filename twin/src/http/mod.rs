@@ -9,13 +9,14 @@ mod lists;
 mod problem;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 
 use axum::routing::get;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -25,6 +26,8 @@ use utoipa::OpenApi;
 use crate::status::Status;
 use crate::store::Store;
 use problem::Problem;
+
+pub use tls::TlsListener;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -38,7 +41,10 @@ pub struct Api {
 }
 
 /// Serves until `ended` is true and requests under way are answered.
-pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<bool>) {
+pub async fn serve<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
+where
+    L: Listener<Addr: std::fmt::Debug>,
+{
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
