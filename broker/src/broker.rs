@@ -4,15 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time;
 
-use crate::Message;
+use crate::{Message, Peer, Tls};
 use crate::codec::valid_topic;
 use crate::config::{Config, Hooks};
 use crate::hub::{Hub, limit_of};
-use crate::listener;
+use crate::listener::{self, Place};
 use crate::publisher::{Publisher, draft};
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
@@ -81,7 +82,28 @@ impl Broker {
     /// Accepts connections until `shutdown` is ready or the broker shuts down. Connections go on
     /// after `shutdown`. May be called for several listeners.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        listener::accept(&self.hub, listener, shutdown).await;
+        listener::accept(&self.hub, listener, None, shutdown).await;
+    }
+
+    /// The same over TLS, by the certificate that `tls` has at the time of a handshake.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Arc<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        listener::accept(&self.hub, listener, Some(tls), shutdown).await;
+    }
+
+    /// Serves one client over any stream of bytes, WebSocket say, until it is gone or the broker
+    /// shuts down. Counts among the connections; where there are too many, the stream is dropped.
+    pub async fn connect<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if let Some(place) = Place::take(&self.hub) {
+            place.serve(stream, peer).await;
+        }
     }
 
     /// For messages of the host.

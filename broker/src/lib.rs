@@ -23,6 +23,7 @@ mod session;
 mod sessions;
 mod stats;
 mod subscriptions;
+mod tls;
 mod will;
 mod window;
 
@@ -35,6 +36,7 @@ pub use disk::{Changes, Disk, DiskFailed};
 pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
 pub use publisher::Publisher;
 pub use stats::Stats;
+pub use tls::{Tls, TlsError, TlsFiles, TlsStream};
 
 /// One telemetry publish, borrowed from the connection's read buffer.
 #[derive(Debug, Clone, Copy)]

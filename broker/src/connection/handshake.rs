@@ -1,17 +1,15 @@
-//! From the accepted socket to the CONNACK.
+//! From the accepted stream to the CONNACK.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::{Connection, Terms};
+use super::{Connection, Stream, Terms};
 use crate::codec::{
     ConnAck, ConnAckProperties, Connect, Malformed, ReasonCode, Refusal, Version, decode_connect,
     frame,
@@ -39,15 +37,16 @@ struct Request {
 }
 
 /// The connection of a client that was let in; `None` for one that was not, after it was told.
-pub(super) async fn shake_hands(
+pub(super) async fn shake_hands<S: Stream>(
     hub: &Arc<Hub>,
-    stream: &mut TcpStream,
-    address: SocketAddr,
+    stream: &mut S,
+    peer: Peer,
+    deadline: Instant,
 ) -> Option<Connection> {
     let mut closing = hub.closing.subscribe();
     let mut buffer = BytesMut::new();
     let answer = tokio::select! {
-        answer = timeout(hub.config.connect_timeout, read_connect(hub, stream, &mut buffer)) => {
+        answer = timeout_at(deadline, read_connect(hub, stream, &mut buffer)) => {
             answer.ok()??
         }
         _ = closing.wait_for(Option::is_some) => return None,
@@ -55,7 +54,7 @@ pub(super) async fn shake_hands(
     let (version, reason) = match answer {
         Ok(request) => {
             let version = request.version;
-            match admit(hub, request, address).await {
+            match admit(hub, request, peer).await {
                 Ok(mut connection) => {
                     connection.read = buffer;
                     return Some(connection);
@@ -73,7 +72,11 @@ pub(super) async fn shake_hands(
 type Answer = Result<Request, (Version, ReasonCode)>;
 
 /// Reads the first packet. `None`: close without an answer.
-async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Answer> {
+async fn read_connect<S: Stream>(
+    hub: &Hub,
+    stream: &mut S,
+    buffer: &mut BytesMut,
+) -> Option<Answer> {
     loop {
         if buffer.first().is_some_and(|first| *first != CONNECT) {
             return None;
@@ -107,8 +110,8 @@ async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) 
     }
 }
 
-async fn refuse(
-    stream: &mut TcpStream,
+async fn refuse<S: Stream>(
+    stream: &mut S,
     version: Version,
     reason: ReasonCode,
 ) -> std::io::Result<()> {
@@ -184,12 +187,8 @@ impl Request {
 async fn admit(
     hub: &Arc<Hub>,
     request: Request,
-    address: SocketAddr,
+    peer: Peer,
 ) -> Result<Connection, ReasonCode> {
-    let peer = Peer {
-        address,
-        certificate: None,
-    };
     let granted = login(hub, &request, &peer).await?;
     let opened = hub
         .sessions
@@ -211,7 +210,7 @@ async fn admit(
         roles: granted.roles,
         peer,
     };
-    debug!(id = %client.id, %address, "connected");
+    debug!(id = %client.id, address = %client.peer.address, "connected");
     Ok(Connection::new(
         hub.clone(),
         client,
