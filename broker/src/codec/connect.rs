@@ -31,8 +31,9 @@ const UNSUPPORTED: Malformed = Malformed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct Refusal {
-    /// Protocol of the CONNACK that says so. `None` where the connection is closed without an
-    /// answer: the bytes are no CONNECT at all, or 3.1.1 has no code for what is wrong.
+    /// Protocol of the CONNACK that says so: for [`Version::V3`] it is sent only where
+    /// [`ReasonCode::v3_connack`] has a code. `None` where the bytes are no CONNECT at all and the
+    /// connection is closed without an answer.
     pub(crate) version: Option<Version>,
     /// What is wrong.
     pub(crate) error: Malformed,
@@ -67,16 +68,7 @@ pub(crate) fn decode_connect<'a>(frame: &Frame<'a>) -> Result<Connect<'a>, Refus
     frame
         .check_length(version)
         .and_then(|()| after_level(&mut reader, version))
-        .map_err(|error| Refusal {
-            version: is_told(version, error.reason).then_some(version),
-            error,
-        })
-}
-
-/// Whether a CONNACK can say so: 3.1.1 has no code for a malformed CONNECT and wants the connection
-/// closed without an answer [MQTT-3.1.4-1].
-fn is_told(version: Version, reason: ReasonCode) -> bool {
-    version == Version::V5 || reason.v3_connack().is_some()
+        .map_err(refused(Some(version)))
 }
 
 /// The flags of a CONNECT, valid together.

@@ -214,7 +214,7 @@ async fn mqtt_3_3_2_12_every_alias_up_to_the_maximum_is_taken_and_may_be_set_aga
 async fn mqtt_3_1_2_26_and_27_aliases_go_to_clients_that_take_them_and_within_their_maximum() {
     let door = Door::open().await;
     for max in [0u8, 1, 3] {
-        for filter in ["t/#", "t/0"] {
+        for filter in ["topic/#", "topic/0"] {
             let mut connect = Connect::v5("c");
             connect.properties = vec![0x22, 0, max];
             let mut client = Wire::join(door.port, connect).await;
@@ -222,7 +222,7 @@ async fn mqtt_3_1_2_26_and_27_aliases_go_to_clients_that_take_them_and_within_th
             let mut publisher = door.v5("p").await;
             let mut known = std::collections::HashMap::new();
             for n in 0..20 {
-                let topic = format!("t/{}", if filter == "t/#" { n % 5 } else { 0 });
+                let topic = format!("topic/{}", if filter == "topic/#" { n % 5 } else { 0 });
                 publisher.publish(&topic, &topic, 0, 0).await;
                 let got = client.message().await;
                 let alias = value(&got.properties, 0x23).map(|v| u16::from_be_bytes([v[0], v[1]]));
