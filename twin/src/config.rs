@@ -159,12 +159,15 @@ impl std::fmt::Debug for User {
 pub struct Http {
     /// Address of the API.
     pub listen: SocketAddr,
+    /// Origins of pages that may use `/mqtt` beside the node's own; `*` is all.
+    pub allow_origins: Vec<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allow_origins: Vec::new(),
         }
     }
 }

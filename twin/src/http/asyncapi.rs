@@ -38,7 +38,9 @@ pub enum Entrances {
 /// The topics of this node: AsyncAPI 3.
 #[utoipa::path(get, path = "/asyncapi.json", responses((status = 200, body = Value)))]
 pub(super) async fn asyncapi(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     Json(document(&api.entrances, host))
 }
 
@@ -165,7 +167,7 @@ fn schemas() -> Map<String, Value> {
         "type": ["string", "number"],
     });
     schemas.insert("Reading".to_owned(), reading(&number, &time));
-    schemas.insert("Readings".to_owned(), readings(&number, &time));
+    schemas.insert("Readings".to_owned(), readings(&time));
     schemas
 }
 
@@ -191,7 +193,7 @@ fn reading(number: &Value, time: &Value) -> Value {
     })
 }
 
-fn readings(number: &Value, time: &Value) -> Value {
+fn readings(time: &Value) -> Value {
     json!({
         "anyOf": [
             {
@@ -267,8 +269,12 @@ fn servers(entrances: &Entrances, host: Option<&str>) -> Map<String, Value> {
                 ("ws", Some(*ws)),
                 ("wss", *wss),
             ];
-            let known = all.into_iter().filter_map(|(p, address)| Some((p, address?)));
-            known.map(|(p, address)| server(p, as_seen(address, host))).collect()
+            let known = all
+                .into_iter()
+                .filter_map(|(p, address)| Some((p, address?)));
+            known
+                .map(|(p, address)| server(p, as_seen(address, host)))
+                .collect()
         }
     }
 }

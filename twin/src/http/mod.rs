@@ -3,9 +3,11 @@
 //! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
 
 mod assets;
+mod asyncapi;
 mod cells;
 mod health;
 mod lists;
+mod mqtt_ws;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,9 @@ use crate::status::Status;
 use crate::store::Store;
 use problem::Problem;
 
+pub use asyncapi::Entrances;
+pub use mqtt_ws::WebSockets;
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct Api {
@@ -35,6 +40,10 @@ pub struct Api {
     pub store: Arc<Store>,
     /// Figures in Prometheus' text format.
     pub figures: PrometheusHandle,
+    /// Where MQTT clients connect.
+    pub entrances: Entrances,
+    /// What they may do over WebSocket.
+    pub websockets: WebSockets,
 }
 
 /// Serves until `ended` is true and requests under way are answered.
@@ -42,7 +51,8 @@ pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<b
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
-    if let Err(error) = axum::serve(listener, router(api))
+    let service = router(api).into_make_service_with_connect_info::<mqtt_ws::Remote>();
+    if let Err(error) = axum::serve(listener, service)
         .with_graceful_shutdown(end)
         .await
     {
@@ -56,6 +66,8 @@ fn router(api: Api) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi))
+        .route("/asyncapi.json", get(asyncapi::asyncapi))
+        .route("/mqtt", get(mqtt_ws::mqtt))
         .route("/api/v1/quarters", get(lists::quarters))
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::one))
@@ -81,6 +93,8 @@ fn router(api: Api) -> Router {
         health::healthz,
         health::readyz,
         health::metrics,
+        asyncapi::asyncapi,
+        mqtt_ws::mqtt,
         lists::quarters,
         lists::alerts,
         lists::dead_letters,

@@ -248,6 +248,19 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             figures,
+            entrances: match (&config.mqtt.external, mqtt_address) {
+                (Some(address), _) => http::Entrances::External(address.clone()),
+                (None, mqtt) => http::Entrances::Embedded {
+                    mqtt: mqtt.unwrap_or(config.mqtt.listen),
+                    mqtts: None,
+                    ws: http_address,
+                    wss: None,
+                },
+            },
+            websockets: http::WebSockets {
+                max_packet: config.mqtt.max_packet,
+                allow_origins: config.http.allow_origins.clone().into(),
+            },
         };
         outputs.push(tokio::spawn(http::serve(http, api, ended)));
         let ticker = tick::Ticker {

@@ -127,14 +127,23 @@ pub const TOPICS: [Topic; 9] = [
 
 /// Levels that vary, by name, with what they are.
 pub const PARAMETERS: [(&str, &str); 14] = [
-    ("asset", "Id of the asset: one topic level, unique in its quarter."),
+    (
+        "asset",
+        "Id of the asset: one topic level, unique in its quarter.",
+    ),
     ("cell", "H3 cell in hexadecimal, as of `resolution`."),
     ("d10", "Child digit at resolution 10, 0 to 6."),
     ("d7", "Child digit at resolution 7, 0 to 6."),
     ("d8", "Child digit at resolution 8, 0 to 6."),
     ("d9", "Child digit at resolution 9, 0 to 6."),
-    ("domain", "energy, mobility, environment, health, science or device."),
-    ("metric", "Name of the metric, such as active_power, pm10 or temperature."),
+    (
+        "domain",
+        "energy, mobility, environment, health, science or device.",
+    ),
+    (
+        "metric",
+        "Name of the metric, such as active_power, pm10 or temperature.",
+    ),
     ("node", "Name of the node."),
     ("plugin", "Id of the plugin."),
     ("quarter", "Id of the quarter."),
