@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time;
 
-use crate::{Message, Peer, Tls};
 use crate::codec::valid_topic;
 use crate::config::{Config, Hooks};
 use crate::hub::{Hub, limit_of};
@@ -17,6 +16,7 @@ use crate::listener::{self, Place};
 use crate::publisher::{Publisher, draft};
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::{Message, Peer, Tls};
 
 /// How often sessions are looked at for their expiry and metrics are told.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -162,8 +162,8 @@ where
 /// The one common name of a verified certificate; `None` where it has none or several.
 fn common_name(der: &CertificateDer<'_>) -> io::Result<Option<Arc<str>>> {
     let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-    let (_, certificate) =
-        X509Certificate::from_der(der).map_err(|_| invalid("the client certificate is no X.509"))?;
+    let (_, certificate) = X509Certificate::from_der(der)
+        .map_err(|_| invalid("the client certificate is no X.509"))?;
     // A resumed session was verified when its ticket was made.
     if !certificate.validity().is_valid() {
         return Err(invalid("the client certificate has expired"));
@@ -194,19 +194,18 @@ impl Configs {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config =
-            builder
-                .with_single_cert(chain, key)
-                .map_err(|error| match error {
-                    RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                        TlsError::Mismatch {
-                            key: files.key.clone(),
-                            cert: files.cert.clone(),
-                        }
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    TlsError::Mismatch {
+                        key: files.key.clone(),
+                        cert: files.cert.clone(),
                     }
-                    RustlsError::InvalidCertificate(_) => cert_error(error),
-                    _ => unusable(&files.key, error),
-                })?;
+                }
+                RustlsError::InvalidCertificate(_) => cert_error(error),
+                _ => unusable(&files.key, error),
+            })?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = ring::Ticketer::new().map_err(cert_error)?;
         let with_protocol = |name: &[u8]| {

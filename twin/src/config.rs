@@ -3,7 +3,9 @@
 //! Paths in the file are relative to the folder of the file. Whatever is wrong is found here,
 //! before a port opens, and the message names file, line and key.
 
+mod check;
 mod load;
+mod mqtt;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::external::Address;
-
 pub use load::ConfigError;
+pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
 
 /// The roles a user can have; what each may do is decided by the access rules.
 pub const ROLES: [&str; 6] = ["device", "utility", "lab", "dashboard", "edge", "operator"];
@@ -23,6 +24,9 @@ pub const ROLES: [&str; 6] = ["device", "utility", "lab", "dashboard", "edge", "
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// Who this node is.
     pub node: Node,
     /// The MQTT front door.
@@ -79,86 +83,14 @@ impl Role {
     }
 }
 
-/// The MQTT front door.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mqtt {
-    /// Address of MQTT 3.1.1 and 5.
-    pub listen: SocketAddr,
-    /// `none`, or the role that a client without login gets.
-    pub anonymous: String,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Largest packet, bytes.
-    pub max_packet: usize,
-    /// An MQTT 5 broker in place of the embedded one.
-    pub external: Option<Address>,
-    /// Login there: user.
-    pub external_user: Option<String>,
-    /// Login there: file with the password in its first line.
-    pub external_password_file: Option<PathBuf>,
-    /// Authorities to trust there (PEM); absent: those of the system.
-    pub external_ca_file: Option<PathBuf>,
-    /// Certificate chain to show there (PEM).
-    pub external_cert_file: Option<PathBuf>,
-    /// Its key (PEM).
-    pub external_key_file: Option<PathBuf>,
-    /// Nodes of one group share the telemetry of the quarters that they have in common. Empty: the
-    /// node is alone and its subscription is not shared. mosquitto 2.0.11 needs that where nothing
-    /// may be lost: it forgets shared subscriptions when it restarts.
-    pub external_group: String,
-    /// Who may log in.
-    #[serde(rename = "user")]
-    pub users: Vec<User>,
-}
-
-impl Default for Mqtt {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
-            anonymous: "none".to_owned(),
-            max_connections: 20_000,
-            max_packet: 1024 * 1024,
-            external: None,
-            external_user: None,
-            external_password_file: None,
-            external_ca_file: None,
-            external_cert_file: None,
-            external_key_file: None,
-            external_group: "quartier".to_owned(),
-            users: Vec::new(),
-        }
-    }
-}
-
-/// Someone who may log in.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// User name.
-    pub name: String,
-    /// Argon2id in PHC form, from `quartier user add`.
-    pub password_hash: String,
-    /// See [`ROLES`].
-    pub roles: Vec<String>,
-}
-
-impl std::fmt::Debug for User {
-    /// Without the hash: it is nobody's business in a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .field("roles", &self.roles)
-            .finish()
-    }
-}
-
 /// API and health.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address of the API.
     pub listen: SocketAddr,
+    /// Address of the API over TLS, with the certificate files of [`Mqtt`].
+    pub tls_listen: Option<SocketAddr>,
     /// Origins of pages that may use `/mqtt` beside the node's own; `*` is all.
     pub allow_origins: Vec<String>,
 }
@@ -167,6 +99,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_listen: None,
             allow_origins: Vec::new(),
         }
     }

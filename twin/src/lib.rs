@@ -1,5 +1,6 @@
 //! The twin service: readings become a durable, queryable twin of a city's quarters.
 
+pub mod access;
 mod backoff;
 pub mod cli;
 pub mod config;
@@ -8,7 +9,6 @@ pub mod engine;
 pub mod event;
 pub mod external;
 pub mod feed;
-pub mod gate;
 pub mod grid;
 pub mod http;
 pub mod influx;

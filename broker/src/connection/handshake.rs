@@ -184,11 +184,7 @@ impl Request {
 }
 
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
-async fn admit(
-    hub: &Arc<Hub>,
-    request: Request,
-    peer: Peer,
-) -> Result<Connection, ReasonCode> {
+async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
     let granted = login(hub, &request, &peer).await?;
     let opened = hub
         .sessions

@@ -11,6 +11,7 @@ mod inbound;
 mod io;
 mod outbound;
 mod subscribe;
+mod tcp;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -26,12 +27,13 @@ use tracing::debug;
 
 use self::acks::Acks;
 pub(crate) use self::io::Stream;
-use crate::{Client, Peer};
+pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;
 use crate::sessions::Opened;
 use crate::will::Will;
+use crate::{Client, Peer};
 
 /// Written bytes that the client has not read, above which it is not read either.
 const MAX_UNREAD: usize = 256 << 10;
@@ -92,12 +94,7 @@ struct Connection {
 }
 
 /// Serves one stream until its end. Its CONNECT has to be there at `deadline`.
-pub(crate) async fn serve<S: Stream>(
-    hub: Arc<Hub>,
-    mut stream: S,
-    peer: Peer,
-    deadline: Instant,
-) {
+pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, mut stream: S, peer: Peer, deadline: Instant) {
     // Boxed: what a handshake needs is not kept for the life of the connection.
     match Box::pin(handshake::shake_hands(&hub, &mut stream, peer, deadline)).await {
         Some(mut connection) => {

@@ -7,6 +7,7 @@
 )]
 
 mod acknowledgement;
+mod authority;
 mod clients;
 mod fan_out;
 mod harness;
@@ -14,4 +15,5 @@ mod hostile;
 mod retained;
 mod sessions;
 mod slow;
+mod tls;
 mod wire;

@@ -1,6 +1,7 @@
 //! `/asyncapi.json`: the topics of the node as an AsyncAPI 3 document, made of the table of topics
 //! and of the types that make the payloads.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use axum::Json;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::Api;
+use crate::access::BUILT_IN;
 use crate::external::Address;
 use crate::status::NodeStatus;
 use crate::topics::{
@@ -65,7 +67,7 @@ pub(super) fn document(entrances: &Entrances, host: Option<&str>) -> Value {
         "info": {
             "title": "Quartier",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
+            "description": description(),
             "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
         },
         "defaultContentType": "application/json",
@@ -90,9 +92,25 @@ pub(super) fn document(entrances: &Entrances, host: Option<&str>) -> Value {
     })
 }
 
-const DESCRIPTION: &str = "Digital twins of city quarters over MQTT 3.1.1 and 5. What a client may \
-    publish and subscribe to follows from the roles of its user; everything else is refused. \
-    Messages may come twice (QoS 1): `time` and `rev` tell.";
+fn description() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for rule in BUILT_IN {
+        let (role, action, filter) = (rule.role, rule.action.as_str(), rule.filter);
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "\n| {role} | {action} | `{filter}` | {} |",
+            rule.reason
+        );
+    }
+    text
+}
+
+const INTRODUCTION: &str = "Digital twins of city quarters over MQTT 3.1.1 and 5. Messages may \
+    come twice (QoS 1): `time` and `rev` tell.\n\nWhat a client may do follows from the roles of \
+    its user, and everything else is refused. These are the rights without rules of the node's \
+    own; `{quarter}` and `{asset}` are those of the user.\n\n| role | may | topics | for |\n\
+    |---|---|---|---|";
 
 fn channel(topic: &Topic) -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });

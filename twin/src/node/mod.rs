@@ -19,17 +19,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Hooks, Message};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Message};
 use quartier_plugin_host::{Host, HostError, LoadError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
 use crate::engine::{self, Engine, Parts, RecoverError};
 use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
-use crate::gate::ConfiguredUsers;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
@@ -128,6 +128,7 @@ pub struct Node {
     ending: watch::Sender<bool>,
     ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
+    reload: Arc<Notify>,
     status_topic: String,
     _data: DataDir,
 }
@@ -166,8 +167,10 @@ impl Node {
 
         let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let audit = Arc::new(Audit::open(data.path())?);
+        let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let hooks = Hooks {
-            gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
+            gate: Arc::clone(&access) as Arc<dyn Gate>,
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
@@ -269,7 +272,10 @@ impl Node {
             topic: status_topic.clone(),
             kept,
         };
-        let ticker = tokio::spawn(ticker.run(closed));
+        let ticker = tokio::spawn(ticker.run(closed.clone()));
+        let reload = Arc::new(Notify::new());
+        let watch = AccessWatch::new(config, access, audit);
+        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed)));
         outputs.push(tokio::spawn(front));
         Ok(Self {
             status,
@@ -281,6 +287,7 @@ impl Node {
             ending,
             ticker,
             outputs,
+            reload,
             status_topic,
             _data: data,
         })
@@ -303,6 +310,12 @@ impl Node {
     /// Address of HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Takes users, tokens, rules and certificates from their files at once; without this call it
+    /// is done within seconds of a change.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// How the node is.
