@@ -257,6 +257,19 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             figures,
+            entrances: match (&config.mqtt.external, mqtt_address) {
+                (Some(address), _) => http::Entrances::External(address.clone()),
+                (None, mqtt) => http::Entrances::Embedded {
+                    mqtt: mqtt.unwrap_or(config.mqtt.listen),
+                    mqtts: mqtts_address,
+                    ws: http_address,
+                    wss: https_address,
+                },
+            },
+            websockets: http::WebSockets {
+                max_packet: config.mqtt.max_packet,
+                allow_origins: config.http.allow_origins.clone().into(),
+            },
         };
         if let Some((listener, tls)) = http.tls {
             let listener = http::TlsListener::new(listener, tls);
