@@ -7,6 +7,8 @@
 )]
 
 mod acknowledgement;
+mod attacks;
+mod bystander;
 mod clients;
 mod fan_out;
 mod harness;
