@@ -6,18 +6,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time;
 
-use crate::DiskFailed;
 use crate::config::{Config, Hooks};
 use crate::hub::{Hub, limit_of};
 use crate::kept::{Keeper, load};
-use crate::listener;
+use crate::listener::{self, Place};
 use crate::publisher::Publisher;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::{DiskFailed, Peer, Tls};
 
 /// How often the clock is looked at for what expires or is due, and metrics are told.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -95,7 +96,28 @@ impl Broker {
     /// Accepts connections until `shutdown` is ready or the broker shuts down. Connections go on
     /// after `shutdown`. May be called for several listeners.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        listener::accept(&self.hub, listener, shutdown).await;
+        listener::accept(&self.hub, listener, None, shutdown).await;
+    }
+
+    /// The same over TLS, by the certificate that `tls` has at the time of a handshake.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Arc<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        listener::accept(&self.hub, listener, Some(tls), shutdown).await;
+    }
+
+    /// Serves one client over any stream of bytes, WebSocket say, until it is gone or the broker
+    /// shuts down. Counts among the connections; where there are too many, the stream is dropped.
+    pub async fn connect<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if let Some(place) = Place::take(&self.hub) {
+            place.serve(stream, peer).await;
+        }
     }
 
     /// For messages of the host.
@@ -107,6 +129,12 @@ impl Broker {
     /// `quartier_mqtt_*`.
     pub fn stats(&self) -> Stats {
         self.hub.stats()
+    }
+
+    /// Kills the router as a publish to a topic beyond ASCII would.
+    #[cfg(test)]
+    pub(crate) fn kill_router(&self) {
+        self.hub.router.kill();
     }
 
     /// Shuts down: accepts and reads nothing more, acknowledges what becomes durable within

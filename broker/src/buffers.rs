@@ -22,6 +22,17 @@ impl Buffers {
             .unwrap_or_else(|| BytesMut::with_capacity(SIZE))
     }
 
+    /// Room for a read behind what little a buffer holds.
+    pub(crate) fn make_room(&self, buffer: &mut BytesMut) {
+        if buffer.len() > SIZE / 4 {
+            buffer.reserve(SIZE);
+            return;
+        }
+        let mut lent = self.lend();
+        lent.extend_from_slice(buffer);
+        *buffer = lent;
+    }
+
     /// Takes a buffer back, leaving what little is in it in one of its own size.
     pub(crate) fn give_back(&self, buffer: &mut BytesMut) {
         let own_size = !buffer.is_empty() && buffer.capacity() < SIZE / 2;

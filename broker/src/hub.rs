@@ -195,7 +195,7 @@ impl Hub {
         }
     }
 
-    /// Gives messages of shared subscriptions to members that are left [MQTT-4.8.2-4].
+    /// Gives messages of shared subscriptions to members that are left (MQTT 5, 4.8.2).
     fn hand_on(&self, undelivered: &[Out]) {
         let subscriptions = self.subscriptions.read();
         for out in undelivered {

@@ -26,9 +26,24 @@ mod session;
 mod sessions;
 mod stats;
 mod subscriptions;
+mod tls;
 mod tree;
 mod will;
 mod window;
+
+// The harness of the tests at the socket, for those that need what is not public.
+#[cfg(test)]
+extern crate self as quartier_broker;
+#[cfg(test)]
+#[path = "../tests/door/harness.rs"]
+#[allow(dead_code, reason = "the tests of the door use what these do not")]
+mod harness;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+#[path = "../tests/door/wire.rs"]
+#[allow(dead_code, reason = "the tests of the door use what these do not")]
+mod wire;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -40,6 +55,7 @@ pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
 pub use kept::retained_entry;
 pub use publisher::Publisher;
 pub use stats::Stats;
+pub use tls::{Tls, TlsError, TlsFiles, TlsStream};
 
 /// One telemetry publish, borrowed from the connection's read buffer.
 #[derive(Debug, Clone, Copy)]

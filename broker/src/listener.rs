@@ -1,23 +1,30 @@
 //! Accepting connections.
+//!
+//! Invariant: handshakes (TLS, CONNECT) run in the connection's own task, so that a silent or slow
+//! client delays nobody; and from the first moment on a connection has a place, of which there are
+//! `max_connections`.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tracing::warn;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
 
-use crate::connection;
+use crate::connection::{self, Stream, Tcp};
 use crate::hub::Hub;
+use crate::{Peer, Tls};
 
 /// After an accept failed (no file descriptors left, most often).
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts until `shutdown` or the end of the broker. Handshakes run in their own tasks, so that a
-/// silent client delays nobody.
+/// Accepts until `shutdown` or the end of the broker; over TLS where `tls` is given.
 pub(crate) async fn accept(
     hub: &Arc<Hub>,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut closing = hub.closing.subscribe();
@@ -36,34 +43,78 @@ pub(crate) async fn accept(
                 continue;
             }
         };
-        let place = Place::take(hub);
-        if hub.counters.connections.get() > hub.config.max_connections as u64 {
-            hub.counters.refused.add(1);
+        let Some(place) = Place::take(hub) else {
             continue;
-        }
+        };
         // Acknowledgements are small and waited for; without it they are merely later.
         let _ = stream.set_nodelay(true);
-        let hub = hub.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            connection::serve(hub, stream, address).await;
-        });
+        match tls.clone() {
+            None => {
+                let peer = Peer {
+                    address,
+                    certificate: None,
+                };
+                tokio::spawn(place.serve(Tcp(stream), peer))
+            }
+            Some(tls) => tokio::spawn(place.serve_tls(stream, address, tls)),
+        };
     }
 }
 
 /// One of the open connections, until it is dropped.
-struct Place(Arc<Hub>);
+pub(crate) struct Place {
+    hub: Arc<Hub>,
+    /// For the CONNECT.
+    deadline: Instant,
+}
 
 impl Place {
-    fn take(hub: &Arc<Hub>) -> Self {
+    /// A place for one more connection, unless there are too many; counted as refused then.
+    pub(crate) fn take(hub: &Arc<Hub>) -> Option<Self> {
         hub.counters.connections.add(1);
-        Self(hub.clone())
+        let place = Self {
+            hub: hub.clone(),
+            deadline: Instant::now() + hub.config.connect_timeout,
+        };
+        let full = hub.counters.connections.get() > hub.config.max_connections as u64;
+        hub.counters.refused.add(u64::from(full));
+        (!full).then_some(place)
+    }
+
+    /// Serves a stream until its end.
+    pub(crate) async fn serve<S: Stream>(self, stream: S, peer: Peer) {
+        connection::serve(self.hub.clone(), stream, peer, self.deadline).await;
+    }
+
+    async fn serve_tls(self, stream: TcpStream, address: SocketAddr, tls: Arc<Tls>) {
+        let mut closing = self.hub.closing.subscribe();
+        // Boxed like the stream: for the life of the connection one pointer stays.
+        let accepted = tokio::select! {
+            accepted = timeout_at(self.deadline, Box::pin(tls.accept_mqtt(stream))) => accepted,
+            _ = closing.wait_for(Option::is_some) => return,
+        };
+        drop((tls, closing));
+        match accepted {
+            Ok(Ok((stream, certificate))) => {
+                let peer = Peer {
+                    address,
+                    certificate,
+                };
+                self.serve(Box::new(stream), peer).await;
+            }
+            Ok(Err(error)) => {
+                debug!(%address, %error, "TLS handshake refused");
+                self.hub.counters.tls_refused.add(1);
+                self.hub.counters.refused.add(1);
+            }
+            Err(_) => self.hub.counters.refused.add(1),
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.counters.connections.sub(1);
-        self.0.gone.notify_waiters();
+        self.hub.counters.connections.sub(1);
+        self.hub.gone.notify_waiters();
     }
 }

@@ -11,8 +11,11 @@ pub struct Stats {
     pub sessions: u64,
     /// Connections that were accepted by a CONNACK.
     pub accepted: u64,
-    /// Connections that were refused: limits, login, no CONNECT in time, protocol.
+    /// Connections that were refused: limits, TLS, login, no CONNECT in time, protocol.
     pub refused: u64,
+    /// Of them those whose TLS handshake failed: no TLS at all, no common version, or a client
+    /// certificate that is not valid.
+    pub tls_refused: u64,
     /// PUBLISH packets received from clients.
     pub received: u64,
     /// Of them telemetry, handed to the intake.
@@ -78,7 +81,7 @@ macro_rules! counters {
 }
 
 counters! {
-    connections, accepted, refused, received, telemetry, sent, dropped_queue_full,
+    connections, accepted, refused, tls_refused, received, telemetry, sent, dropped_queue_full,
     dropped_expired, dropped_too_large, dropped_intake_full, dropped_not_authorized,
     dropped_retained_full, slow_clients, protocol_errors, keep_alive_timeouts, taken_over,
     router_jumps, router_rebuilds, disk_failures, disk_unreadable,

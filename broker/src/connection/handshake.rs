@@ -1,17 +1,16 @@
-//! From the accepted socket to the CONNACK.
+//! From the accepted stream to the CONNACK.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::{Connection, Terms};
+use super::io::read_out;
+use super::{Connection, LAST_WORDS, Stream, Terms};
 use crate::codec::{
     ConnAck, ConnAckProperties, Connect, Malformed, ReasonCode, Refusal, Version, decode_connect,
     frame,
@@ -40,15 +39,16 @@ struct Request {
 }
 
 /// The connection of a client that was let in; `None` for one that was not, after it was told.
-pub(super) async fn shake_hands(
+pub(super) async fn shake_hands<S: Stream>(
     hub: &Arc<Hub>,
-    stream: &mut TcpStream,
-    address: SocketAddr,
+    stream: &mut S,
+    peer: Peer,
+    deadline: Instant,
 ) -> Option<Connection> {
     let mut closing = hub.closing.subscribe();
     let mut buffer = BytesMut::new();
     let answer = tokio::select! {
-        answer = timeout(hub.config.connect_timeout, read_connect(hub, stream, &mut buffer)) => {
+        answer = timeout_at(deadline, read_connect(hub, stream, &mut buffer)) => {
             answer.ok()??
         }
         _ = closing.wait_for(Option::is_some) => return None,
@@ -56,7 +56,7 @@ pub(super) async fn shake_hands(
     let (version, reason) = match answer {
         Ok(request) => {
             let version = request.version;
-            match admit(hub, request, address).await {
+            match admit(hub, request, peer).await {
                 Ok(mut connection) => {
                     connection.read = buffer;
                     return Some(connection);
@@ -74,7 +74,11 @@ pub(super) async fn shake_hands(
 type Answer = Result<Request, (Version, ReasonCode)>;
 
 /// Reads the first packet. `None`: close without an answer.
-async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Answer> {
+async fn read_connect<S: Stream>(
+    hub: &Hub,
+    stream: &mut S,
+    buffer: &mut BytesMut,
+) -> Option<Answer> {
     loop {
         if buffer.first().is_some_and(|first| *first != CONNECT) {
             return None;
@@ -89,7 +93,12 @@ async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) 
                     Ok(connect) => Ok(Request::new(&hub.config, &connect)),
                     Err(Refusal { version, error }) => {
                         debug!(%error, "CONNECT refused");
-                        Err((version?, error.reason))
+                        let version = version?;
+                        // 3.1.1 has no code for it and wants no answer [MQTT-3.1.4-1].
+                        if version == Version::V3 && error.reason.v3_connack().is_none() {
+                            return None;
+                        }
+                        Err((version, error.reason))
                     }
                 };
                 let len = frame.len;
@@ -108,8 +117,8 @@ async fn read_connect(hub: &Hub, stream: &mut TcpStream, buffer: &mut BytesMut) 
     }
 }
 
-async fn refuse(
-    stream: &mut TcpStream,
+async fn refuse<S: Stream>(
+    stream: &mut S,
     version: Version,
     reason: ReasonCode,
 ) -> std::io::Result<()> {
@@ -122,7 +131,9 @@ async fn refuse(
     }
     .encode(version, &mut out);
     stream.write_all(&out).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    let _ = timeout(LAST_WORDS, read_out(stream)).await;
+    Ok(())
 }
 
 impl Request {
@@ -151,7 +162,7 @@ impl Request {
                 may_extend: connect.session_expiry > 0,
                 inflight: usize::from(connect.receive_maximum.min(config.max_inflight.max(1))),
                 max_packet: connect.maximum_packet_size as usize,
-                max_topic_alias: connect.topic_alias_maximum.min(config.max_topic_alias),
+                max_alias: connect.topic_alias_maximum.min(config.max_topic_alias),
             },
             asked_keep_alive: connect.keep_alive,
             asked_expiry: connect.session_expiry,
@@ -183,16 +194,16 @@ impl Request {
 }
 
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
-async fn admit(
-    hub: &Arc<Hub>,
-    mut request: Request,
-    address: SocketAddr,
-) -> Result<Connection, ReasonCode> {
-    let peer = Peer {
-        address,
-        certificate: None,
-    };
+async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
     let granted = login(hub, &request, &peer).await?;
+    // Who cannot take the CONNACK cannot be let in [MQTT-3.1.2-24].
+    let mut connack = BytesMut::new();
+    request
+        .connack(hub, false)
+        .encode(request.version, &mut connack);
+    if connack.len() > request.terms.max_packet {
+        return Err(ReasonCode::PacketTooLarge);
+    }
     let mut opened = hub
         .sessions
         .open(Opening {
@@ -212,7 +223,7 @@ async fn admit(
     }
     hub.counters.taken_over.add(u64::from(opened.taken_over));
     hub.counters.accepted.add(1);
-    let mut connack = BytesMut::new();
+    connack.clear();
     request
         .connack(hub, opened.present)
         .encode(request.version, &mut connack);
@@ -223,7 +234,7 @@ async fn admit(
         roles: granted.roles,
         peer,
     };
-    debug!(id = %client.id, %address, "connected");
+    debug!(id = %client.id, address = %client.peer.address, "connected");
     Ok(Connection::new(
         hub.clone(),
         client,

@@ -12,18 +12,17 @@ use super::acks::Due;
 use super::subscribe::Request;
 use super::{Connection, End};
 use crate::codec::{
-    Ack, AckKind, Disconnect, Malformed, Packet, Publish, QoS, ReasonCode, Version, decode,
-    encode_ack, encode_ping_resp, frame,
+    AckKind, Disconnect, Malformed, Packet, Publish, QoS, ReasonCode, Version, decode,
+    encode_ping_resp, frame,
 };
-use crate::kept::{Key, Value};
-use crate::session::{Phase, Received};
+use crate::session::Received;
 use crate::window::Progress;
 use crate::{Taken, Telemetry};
 
 /// Publishes in one run at most: between runs the connection sees whether it may go on.
 const MAX_RUN: usize = 256;
-const LOG_FULL: &str = "the log is full";
-const LOG_FAILED: &str = "the log failed";
+pub(super) const LOG_FULL: &str = "the log is full";
+pub(super) const LOG_FAILED: &str = "the log failed";
 
 /// How far the packets of the read buffer were handled.
 pub(super) enum Step {
@@ -171,67 +170,6 @@ impl Connection {
         }
     }
 
-    fn puback(&mut self, ack: Ack) -> Result<(), End> {
-        // One that acknowledges nothing is ignored: after a reconnect it may be late.
-        let mut state = self.own()?;
-        if let Progress::Done(sequence) = state.window.acknowledged(ack.pkid) {
-            self.session.done(sequence);
-        }
-        Ok(())
-    }
-
-    /// PUBREL waits until it is on disk that the client has the message: sent again after that, it
-    /// would be a new one to the client.
-    fn pubrec(&mut self, ack: Ack) -> Result<(), End> {
-        let error = ack.reason.is_error();
-        let mut state = self.own()?;
-        let (reason, round) = match state.window.received(ack.pkid, error) {
-            Progress::Release(sequence) => {
-                let round = self.session.released(sequence);
-                state.window.released_in(ack.pkid, round);
-                (ReasonCode::Success, round)
-            }
-            Progress::Done(sequence) => {
-                self.session.done(sequence);
-                return Ok(());
-            }
-            Progress::Unknown if error => return Ok(()),
-            Progress::Unknown => (ReasonCode::PacketIdentifierNotFound, 0),
-        };
-        drop(state);
-        self.answer(AckKind::PubRel, ack.pkid, reason, round);
-        Ok(())
-    }
-
-    /// PUBCOMP waits until it is on disk that the identifier is free: the client may use it again
-    /// at once, and its message would be taken for a repetition.
-    fn pubrel(&mut self, ack: Ack) -> Result<(), End> {
-        let mut state = self.own()?;
-        let known = state.received.remove(&ack.pkid).is_some();
-        let round = self.session.kept.as_ref().map_or(0, |kept| match known {
-            true => kept.remove(Key::Received(self.session.number, ack.pkid)),
-            // Freed on an earlier connection, perhaps not yet on disk.
-            false => kept.latest(),
-        });
-        drop(state);
-        let reason = match known {
-            true => ReasonCode::Success,
-            false => ReasonCode::PacketIdentifierNotFound,
-        };
-        self.answer(AckKind::PubComp, ack.pkid, reason, round);
-        Ok(())
-    }
-
-    /// Answers once the round is written.
-    pub(super) fn answer(&mut self, kind: AckKind, pkid: u16, reason: ReasonCode, round: u64) {
-        if round == 0 {
-            encode_ack(kind, pkid, reason, self.terms.version, &mut self.write);
-        } else {
-            let due = Due { position: 0, round };
-            self.acks.push(kind, pkid, due, 0, reason);
-        }
-    }
-
     fn publish<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
         let Some(alias) = publish.properties.topic_alias else {
             return self.resolved(publish, run);
@@ -297,32 +235,6 @@ impl Connection {
         Ok(())
     }
 
-    /// A QoS 2 message that is known already.
-    fn repeated(&mut self, publish: &Publish<'_>, known: Received) -> Result<(), End> {
-        let alone = std::slice::from_ref(publish);
-        let mut due = Due {
-            position: known.position,
-            round: known.round,
-        };
-        if known.lost {
-            due = match self.hand_over(alone) {
-                Taken::At(position) => Due {
-                    position,
-                    round: self.remember(alone, position),
-                },
-                // It stays lost, and will be taken when the client repeats it once more.
-                Taken::Full if self.terms.version == Version::V5 => {
-                    self.acknowledge(publish, Due::default(), ReasonCode::QuotaExceeded);
-                    return Ok(());
-                }
-                Taken::Full => return Err(End::Reason(ReasonCode::QuotaExceeded, LOG_FULL)),
-                Taken::Failed => return Err(End::Reason(ReasonCode::UnspecifiedError, LOG_FAILED)),
-            };
-        }
-        self.acknowledge(publish, due, ReasonCode::Success);
-        Ok(())
-    }
-
     fn within_receive_maximum(&self, publish: &Publish<'_>, run: &Run<'_>) -> Result<(), End> {
         if self.terms.version == Version::V3 || publish.qos == QoS::AtMostOnce {
             return Ok(());
@@ -342,7 +254,7 @@ impl Connection {
         self.acknowledge(publish, Due::default(), ReasonCode::NotAuthorized);
     }
 
-    fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {
+    pub(super) fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {
         let kind = match publish.qos {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => AckKind::PubAck,
@@ -380,7 +292,7 @@ impl Connection {
         Ok(())
     }
 
-    fn hand_over(&self, publishes: &[Publish<'_>]) -> Taken {
+    pub(super) fn hand_over(&self, publishes: &[Publish<'_>]) -> Taken {
         let run: Vec<Telemetry<'_>> = publishes
             .iter()
             .map(|publish| Telemetry {
@@ -408,52 +320,5 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Publishes the run; the round to wait for. That a QoS 2 message was received and that others
-    /// have it becomes durable at once, or a crash between the two would lose or double it.
-    fn spread(&self, publishes: &[Publish<'_>], position: u64) -> u64 {
-        let hub = &self.hub;
-        let qos2 = publishes.iter().any(|p| p.qos == QoS::ExactlyOnce);
-        let kept = self.session.kept.as_ref().filter(|_| qos2);
-        let _whole = kept.map(|kept| kept.whole());
-        let received = if qos2 {
-            self.remember(publishes, position)
-        } else {
-            0
-        };
-        received.max(hub.publish_from(self.session.number, publishes))
-    }
-
-    /// QoS 2: what must be on disk before PUBREC, should the client ask again; the round.
-    fn remember(&self, publishes: &[Publish<'_>], position: u64) -> u64 {
-        // The run was taken, so it counts even when another connection has the session by now.
-        let mut state = self.session.lock();
-        let mut last = 0;
-        if state.phase == Phase::Ended {
-            return last;
-        }
-        for publish in publishes.iter().filter(|p| p.qos == QoS::ExactlyOnce) {
-            let key = || Key::Received(self.session.number, publish.pkid);
-            let kept = self.session.kept.as_ref();
-            let round = kept.map_or(0, |kept| kept.put(key(), Value::Received(position)));
-            let received = Received {
-                position,
-                round,
-                lost: false,
-            };
-            state.received.insert(publish.pkid, received);
-            last = last.max(round);
-        }
-        last
-    }
-
-    /// QoS 2: not taken, so not to be taken for a repetition later.
-    fn forget(&self, publishes: &[Publish<'_>]) {
-        if let Ok(mut state) = self.own() {
-            for publish in publishes.iter().filter(|p| p.qos == QoS::ExactlyOnce) {
-                state.received.remove(&publish.pkid);
-            }
-        }
     }
 }

@@ -1,41 +1,46 @@
-//! One client: a task with a socket, its part of a session, and what it owes.
+//! One client: a task with a stream, its part of a session, and what it owes.
 //!
-//! The task waits for one thing at a time to change (socket, session, durable position, progress
+//! The task waits for one thing at a time to change (stream, session, durable position, progress
 //! of the router, time), does everything that can be done, and waits again. Reading stops, and
 //! with it the client, while it has too much pending, while it does not read what it is sent, and
 //! while the router is behind.
 
 mod acks;
+mod aliases;
 mod handshake;
 mod inbound;
+mod io;
 mod outbound;
+mod receipts;
 mod subscribe;
+mod tcp;
 
-use std::io;
-use std::net::SocketAddr;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use hashbrown::HashMap;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
 use self::acks::{Acks, Due};
-use crate::Client;
-use crate::buffers::SIZE;
+use self::aliases::Aliases;
+pub(crate) use self::io::Stream;
+pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;
 use crate::sessions::Opened;
+use crate::{Client, Peer};
 
 /// Written bytes that the client has not read, above which it is not read either.
 const MAX_UNREAD: usize = 256 << 10;
-/// How long a connection that ends may take to send its last bytes.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a connection that ends may take to send its last bytes, and its client to close.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// At shutdown: time for messages on their way through the router to reach their sessions, which
 /// takes them a millisecond or so.
 const LINGER: Duration = Duration::from_millis(100);
@@ -56,8 +61,8 @@ struct Terms {
     inflight: usize,
     /// Bytes of the largest packet that the client takes.
     max_packet: usize,
-    /// Topic aliases that the client takes.
-    max_topic_alias: u16,
+    /// Highest topic alias sent to the client.
+    max_alias: u16,
 }
 
 /// Why a connection ends.
@@ -83,26 +88,28 @@ struct Connection {
     /// Whether `read` may hold a whole packet that was not looked at.
     unlooked: bool,
     write: BytesMut,
+    /// Whether the stream may keep bytes that it took.
+    unflushed: bool,
     acks: Acks,
     durable: watch::Receiver<u64>,
     /// The keeper's rounds.
     written: watch::Receiver<u64>,
     /// A message for the client waits for one.
     held_back: bool,
-    /// Topic aliases that the client has set.
+    /// Topics by the client's aliases.
     aliases: HashMap<u16, Arc<str>>,
-    /// Those that were given to it.
-    given_aliases: HashMap<Box<str>, u16>,
+    /// Aliases that the client was told.
+    told: Aliases,
     last_packet: Instant,
 }
 
-/// Serves one accepted socket until its end.
-pub(crate) async fn serve(hub: Arc<Hub>, mut stream: TcpStream, address: SocketAddr) {
+/// Serves one stream until its end. Its CONNECT has to be there at `deadline`.
+pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, mut stream: S, peer: Peer, deadline: Instant) {
     // Boxed: what a handshake needs is not kept for the life of the connection.
-    match Box::pin(handshake::shake_hands(&hub, &mut stream, address)).await {
+    match Box::pin(handshake::shake_hands(&hub, &mut stream, peer, deadline)).await {
         Some(mut connection) => {
-            let end = connection.serve(&stream).await;
-            connection.finish(&stream, end).await;
+            let end = connection.serve(&mut stream).await;
+            connection.finish(&mut stream, end).await;
         }
         None => hub.counters.refused.add(1),
     }
@@ -129,16 +136,17 @@ impl Connection {
             read: BytesMut::new(),
             unlooked: true,
             write: connack,
+            unflushed: false,
             acks: Acks::default(),
             aliases: HashMap::new(),
-            given_aliases: HashMap::new(),
+            told: Aliases::up_to(terms.max_alias),
             last_packet: Instant::now(),
         };
         connection.resume();
         connection
     }
 
-    async fn serve(&mut self, stream: &TcpStream) -> End {
+    async fn serve<S: Stream>(&mut self, stream: &mut S) -> End {
         let mut closing = self.hub.closing.subscribe();
         let mut progress = self.hub.router.progress();
         let timer = sleep_until(self.next_check());
@@ -154,14 +162,14 @@ impl Connection {
                 continue;
             }
             tokio::select! {
-                ready = stream.ready(self.interest(reading)), if reading || !self.write.is_empty() => {
-                    match ready {
-                        Ok(ready) if ready.is_readable() && reading => {
-                            if let Err(end) = self.receive(stream) {
-                                return end;
-                            }
-                        }
-                        Ok(_) => {}
+                moved = poll_fn(|cx| io::poll(cx, stream, io::Ends {
+                    read: reading.then_some(&mut self.read),
+                    write: &mut self.write,
+                    unflushed: &mut self.unflushed,
+                    buffers: &self.hub.buffers,
+                })), if reading || self.unflushed || !self.write.is_empty() => {
+                    match moved {
+                        Ok(moved) => self.unlooked |= moved.received > 0,
                         Err(_) => return End::Lost,
                     }
                 }
@@ -190,7 +198,7 @@ impl Connection {
     }
 
     /// Does everything that can be done without waiting for somebody else.
-    async fn work(&mut self, stream: &TcpStream) -> Result<(), End> {
+    async fn work<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
         loop {
             if self.unlooked && self.may_read() {
                 self.look().await?;
@@ -198,7 +206,7 @@ impl Connection {
             let disk = self.on_disk();
             self.acks.write(disk, self.terms.version, &mut self.write);
             let more = self.fill(disk.round)?;
-            self.flush(stream)?;
+            self.send(stream).await?;
             let more_to_read = self.unlooked && self.may_read();
             let more_to_write = more && self.write.is_empty();
             if !more_to_read && !more_to_write {
@@ -223,14 +231,6 @@ impl Connection {
         }
     }
 
-    fn interest(&self, reading: bool) -> Interest {
-        match (reading, self.write.is_empty()) {
-            (true, true) => Interest::READABLE,
-            (true, false) => Interest::READABLE | Interest::WRITABLE,
-            (false, _) => Interest::WRITABLE,
-        }
-    }
-
     /// Whether the client may send more.
     fn may_read(&self) -> bool {
         self.has_room() && !self.hub.router.congested()
@@ -244,35 +244,21 @@ impl Connection {
             && self.write.len() < MAX_UNREAD
     }
 
-    /// Reads what there is, once.
-    fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
-        if self.read.is_empty() {
-            self.read = self.hub.buffers.lend();
-        } else {
-            self.read.reserve(SIZE);
-        }
-        match stream.try_read_buf(&mut self.read) {
-            Ok(0) => Err(End::Lost),
-            Ok(_) => {
-                self.unlooked = true;
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(End::Lost),
+    /// Writes as much as the stream takes now.
+    async fn send<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        let sent = poll_fn(|cx| {
+            let sent = io::poll_write(cx, stream, &mut self.write, &mut self.unflushed);
+            Poll::Ready(sent)
+        });
+        match sent.await {
+            Poll::Ready(Err(_)) => Err(End::Lost),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
     }
 
-    /// Writes as much as the socket takes.
-    fn flush(&mut self, stream: &TcpStream) -> Result<(), End> {
-        while !self.write.is_empty() {
-            match stream.try_write(&self.write) {
-                Ok(0) => return Err(End::Lost),
-                Ok(written) => self.write.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(_) => return Err(End::Lost),
-            }
-        }
-        Ok(())
+    /// Writes everything.
+    async fn send_all<S: Stream>(&mut self, stream: &mut S) -> std::io::Result<()> {
+        poll_fn(|cx| io::poll_write(cx, stream, &mut self.write, &mut self.unflushed)).await
     }
 
     /// 1.5 times the keep-alive.
@@ -293,7 +279,7 @@ impl Connection {
 
     /// At shutdown: nothing is read any more, what is durable in time is acknowledged, and what is
     /// on its way to the client is sent.
-    async fn drain(&mut self, stream: &TcpStream) {
+    async fn drain<S: Stream>(&mut self, stream: &mut S) {
         let deadline = (*self.hub.closing.borrow()).unwrap_or_else(Instant::now);
         let linger = Instant::now() + LINGER;
         // Late is as good as never: the process ends.
@@ -301,23 +287,26 @@ impl Connection {
             loop {
                 let disk = self.on_disk();
                 self.acks.write(disk, self.terms.version, &mut self.write);
-                if self.fill(disk.round).is_err() || self.flush(stream).is_err() {
+                if self.fill(disk.round).is_err() || self.send(stream).await.is_err() {
                     return;
                 }
+                let waiting = self.unflushed || !self.write.is_empty();
                 tokio::select! {
                     changed = self.durable.changed(), if !self.acks.is_empty() => {
                         if changed.is_err() {
                             return;
                         }
                     }
-                    ready = stream.writable(), if !self.write.is_empty() => {
-                        if ready.is_err() {
+                    sent = poll_fn(|cx| {
+                        io::poll_write(cx, stream, &mut self.write, &mut self.unflushed)
+                    }), if waiting => {
+                        if sent.is_err() {
                             return;
                         }
                     }
                     _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                     () = self.wake.notified() => {}
-                    () = sleep_until(linger), if self.acks.is_empty() && self.write.is_empty() => {
+                    () = sleep_until(linger), if self.acks.is_empty() && !waiting => {
                         return;
                     }
                 }
@@ -327,7 +316,7 @@ impl Connection {
     }
 
     /// Gives the session back, publishes the will, tells the client.
-    async fn finish(mut self, stream: &TcpStream, end: End) {
+    async fn finish<S: Stream>(mut self, stream: &mut S, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
         let with_will = end != End::Left;
         let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
@@ -337,18 +326,29 @@ impl Connection {
         if let Some(will) = left.will {
             will.publish(&self.hub, self.session.number);
         }
+        if end == End::Lost {
+            return;
+        }
+        let disk = self.on_disk();
+        let (version, max_packet) = (self.terms.version, self.terms.max_packet);
+        self.acks.write(disk, version, &mut self.write);
+        let mut patience = Duration::ZERO;
         if let End::Reason(reason, text) = end {
-            if self.terms.version == Version::V5 {
-                encode_disconnect(reason, text, &mut self.write);
+            if version == Version::V5 {
+                encode_disconnect(reason, text, max_packet, &mut self.write);
             }
-            let _ = timeout(LAST_WORDS, async {
-                while self.flush(stream).is_ok() && !self.write.is_empty() {
-                    if stream.writable().await.is_err() {
-                        return;
-                    }
-                }
-            })
-            .await;
+            patience = match reason {
+                ReasonCode::ServerShuttingDown => LINGER,
+                _ => LAST_WORDS,
+            };
+        }
+        let sent = timeout(LAST_WORDS, async {
+            self.send_all(stream).await?;
+            stream.shutdown().await
+        });
+        if matches!(sent.await, Ok(Ok(()))) {
+            drop(self);
+            let _ = timeout(patience, io::read_out(stream)).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From the session's queues to the write buffer.
 
-use super::{Connection, End, Terms};
+use super::{Connection, End};
 use crate::buffers::SIZE;
 use crate::codec::{AckKind, Delivery, QoS, ReasonCode};
 use crate::session::{Out, State};
@@ -94,48 +94,21 @@ impl Connection {
 
     fn encode(&mut self, out: &Out, pkid: u16, dup: bool) {
         let mut packet = delivery(out, pkid, dup);
-        let alias = self.alias(&packet);
-        if let Some((alias, known)) = alias {
-            packet.topic_alias = Some(alias);
-            if known {
-                packet.topic = "";
-            }
+        let topic = packet.topic;
+        let mut new_alias = self.told.shorten(&mut packet);
+        if new_alias && packet.size(self.terms.version) > self.terms.max_packet {
+            packet.topic_alias = None;
+            new_alias = false;
         }
         match packet.encode(self.terms.version, &mut self.write) {
-            Ok(()) => self.hub.counters.sent.add(1),
+            Ok(()) => {
+                self.hub.counters.sent.add(1);
+                if new_alias {
+                    self.told.told(topic);
+                }
+            }
             Err(_) => self.hub.counters.dropped_too_large.add(1),
         }
-    }
-
-    /// The alias of a topic, and whether the client knows it: given to the first topics, as many
-    /// as the client takes.
-    fn alias(&mut self, packet: &Delivery<'_>) -> Option<(u16, bool)> {
-        let Terms {
-            max_topic_alias,
-            max_packet,
-            version,
-            ..
-        } = self.terms;
-        if max_topic_alias == 0 {
-            return None;
-        }
-        if let Some(alias) = self.given_aliases.get(packet.topic) {
-            return Some((*alias, true));
-        }
-        let next = u16::try_from(self.given_aliases.len() + 1).ok()?;
-        let topic_alias = Some(next);
-        let fits = || {
-            Delivery {
-                topic_alias,
-                ..*packet
-            }
-            .size(version)
-                <= max_packet
-        };
-        (next <= max_topic_alias && fits()).then(|| {
-            self.given_aliases.insert(packet.topic.into(), next);
-            (next, false)
-        })
     }
 }
 

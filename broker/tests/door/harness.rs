@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quartier_broker::{
     Broker, Changes, Client, Config, Disk, DiskFailed, Gate, Granted, Hooks, Intake, Login,
-    Message, Publisher, Refused, RetainedSource, Rights, Stats, Taken, Telemetry,
+    Message, Publisher, Refused, RetainedSource, Rights, Stats, Taken, Telemetry, Tls,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -236,16 +236,38 @@ impl Door {
     pub(crate) async fn with(config: Config, kept: Vec<Message>) -> Self {
         let disk = TestDisk::default().left();
         let door = Self::over(config, disk, TestIntake::new()).await;
-        if !kept.is_empty() {
-            door.host(move |publisher| publisher.publish(kept)).await;
-        }
+        door.publish_first(kept).await;
         door
+    }
+
+    /// With a gate of the test's own.
+    pub(crate) async fn behind(gate: Arc<dyn Gate>, config: Config, kept: Vec<Message>) -> Self {
+        let disk = TestDisk::default().left();
+        let door = Self::whole(gate, config, disk, TestIntake::new()).await;
+        door.publish_first(kept).await;
+        door
+    }
+
+    async fn publish_first(&self, kept: Vec<Message>) {
+        if !kept.is_empty() {
+            self.host(move |publisher| publisher.publish(kept)).await;
+        }
     }
 
     /// Over what an earlier one has left.
     pub(crate) async fn over(config: Config, disk: Arc<TestDisk>, intake: Arc<TestIntake>) -> Self {
+        let gate = Arc::new(TestGate(watch::Sender::new(0)));
+        Self::whole(gate, config, disk, intake).await
+    }
+
+    async fn whole(
+        gate: Arc<dyn Gate>,
+        config: Config,
+        disk: Arc<TestDisk>,
+        intake: Arc<TestIntake>,
+    ) -> Self {
         let hooks = Hooks {
-            gate: Arc::new(TestGate(watch::Sender::new(0))),
+            gate,
             intake: intake.clone(),
             retained: Arc::new(TestRetained),
             disk: disk.clone(),
@@ -273,6 +295,19 @@ impl Door {
         let mut fence = Wire::join(self.port, crate::wire::Connect::v5("fence").lasting()).await;
         fence.subscribe(1, "fence", 0).await;
         fence.leave().await;
+    }
+
+    /// A second listener, over TLS; its port.
+    pub(crate) async fn serve_tls(&self, tls: Arc<Tls>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = self.broker.clone();
+        tokio::spawn(async move {
+            server
+                .serve_tls(listener, tls, std::future::pending())
+                .await
+        });
+        port
     }
 
     /// A 3.1.1 client with a clean session.

@@ -7,6 +7,9 @@
 )]
 
 mod acknowledgement;
+mod attacks;
+mod authority;
+mod bystander;
 mod clients;
 mod exactly_once;
 mod fan_out;
@@ -17,5 +20,6 @@ mod retained;
 mod sessions;
 mod shared;
 mod slow;
+mod tls;
 mod wills;
 mod wire;

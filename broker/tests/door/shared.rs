@@ -183,3 +183,40 @@ async fn a_member_that_does_not_read_stalls_nobody() {
         (0, 0)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qos_2_message_that_was_sent_goes_to_nobody_else() {
+    let door = Door::open().await;
+    let mut first = Wire::join(door.port, Connect::v5("first").lasting()).await;
+    first.subscribe(1, "$share/g/x", 2).await;
+    let mut publisher = door.v3("p").await;
+    publisher.publish("x", "1", 2, 1).await;
+    publisher.expect(0x50, &[0, 1]).await;
+    let sent = first.message().await;
+    let mut second = door.v5("second").await;
+    second.subscribe(1, "$share/g/x", 2).await;
+    let mut back = Wire::join(door.port, Connect::v5("first").lasting()).await;
+    assert_eq!(back.message().await.pkid, sent.pkid, "[MQTT-4.8.2-4]");
+    door.v5("first").await;
+    second.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_a_member_refuses_goes_to_nobody_else() {
+    let door = Door::open().await;
+    let mut publisher = door.v3("p").await;
+    for (qos, ack) in [(1, PUBACK), (2, 0x50)] {
+        let mut refuses = Wire::join(door.port, Connect::v5("refuses").lasting()).await;
+        refuses.subscribe(1, "$share/g/x", qos).await;
+        publisher.publish("x", "1", qos, 1).await;
+        publisher.packet().await.unwrap();
+        let [high, low] = refuses.message().await.pkid.to_be_bytes();
+        let mut second = door.v5("second").await;
+        second.subscribe(1, "$share/g/x", qos).await;
+        refuses.send(&[ack, 3, high, low, 0x80]).await;
+        refuses.expect_silence().await;
+        door.v5("refuses").await.leave().await;
+        second.expect_silence().await;
+        second.leave().await;
+    }
+}

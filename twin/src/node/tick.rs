@@ -59,7 +59,7 @@ impl Ticker {
     /// not a task.
     fn keep_house(&self) {
         let released = block_in_place(|| {
-            publish_status(&self.status.broker, &self.topic, &self.status.online());
+            publish_status(&self.status.mqtt, &self.topic, &self.status.online());
             release(&self.status, &self.store)
         });
         if let Err(error) = released {
