@@ -170,6 +170,22 @@ impl Node {
         self.http
     }
 
+    /// Address of MQTT over TLS, where it is configured.
+    pub fn mqtts(&self) -> Option<SocketAddr> {
+        self.ready("mqtts=")
+    }
+
+    /// Address of HTTP over TLS, where it is configured.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.ready("https=")
+    }
+
+    fn ready(&self, key: &str) -> Option<SocketAddr> {
+        let log = self.process.stderr();
+        let line = log.iter().find(|line| line.contains("ready"))?;
+        address(line, key)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()

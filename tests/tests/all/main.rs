@@ -2,6 +2,10 @@
 //! servers. A test whose server is not installed says SKIPPED and why.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod access_matrix;
+#[cfg(test)]
 mod asyncapi;
 #[cfg(test)]
 mod clients;
@@ -25,5 +29,7 @@ mod outage;
 mod replay;
 #[cfg(test)]
 mod topics;
+#[cfg(test)]
+mod utilities;
 #[cfg(test)]
 mod websocket;

@@ -8,15 +8,20 @@ mod cells;
 mod health;
 mod lists;
 mod mqtt_ws;
+mod plain;
 mod problem;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 
+use axum::extract::connect_info::Connected;
 use axum::routing::get;
+use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use quartier_broker::Peer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -26,10 +31,12 @@ use utoipa::OpenApi;
 
 use crate::status::Status;
 use crate::store::Store;
+use mqtt_ws::Remote;
 use problem::Problem;
 
 pub use asyncapi::Entrances;
 pub use mqtt_ws::WebSockets;
+pub use tls::TlsListener;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -47,11 +54,24 @@ pub struct Api {
 }
 
 /// Serves until `ended` is true and requests under way are answered.
-pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(plain::PlainListener(listener), api, ended).await;
+}
+
+/// The same over TLS.
+pub async fn serve_tls(listener: TlsListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(listener, api, ended).await;
+}
+
+async fn serve_any<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
+where
+    L: Listener<Addr = Peer>,
+    Remote: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
-    let service = router(api).into_make_service_with_connect_info::<mqtt_ws::Remote>();
+    let service = router(api).into_make_service_with_connect_info::<Remote>();
     if let Err(error) = axum::serve(listener, service)
         .with_graceful_shutdown(end)
         .await
