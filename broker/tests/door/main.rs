@@ -8,6 +8,8 @@
 
 mod acknowledgement;
 mod authority;
+mod attacks;
+mod bystander;
 mod clients;
 mod fan_out;
 mod harness;
