@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
-use crate::connection::{self, Stream};
+use crate::connection::{self, Stream, Tcp};
 use crate::hub::Hub;
 use crate::{Peer, Tls};
 
@@ -54,7 +54,7 @@ pub(crate) async fn accept(
                     address,
                     certificate: None,
                 };
-                tokio::spawn(place.serve(stream, peer))
+                tokio::spawn(place.serve(Tcp(stream), peer))
             }
             Some(tls) => tokio::spawn(place.serve_tls(stream, address, tls)),
         };

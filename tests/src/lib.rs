@@ -4,6 +4,7 @@
 //! Everything that is started here ends with its owner; nothing waits longer than a deadline.
 //! A helper that cannot do its work panics with what it knows: in a test that is the report.
 
+mod broker;
 mod databases;
 mod http;
 mod load;
@@ -16,6 +17,7 @@ mod wait;
 
 use std::path::{Path, PathBuf};
 
+pub use broker::Mosquitto;
 pub use databases::{Influx1, Victoria};
 pub use http::{Answer, get, get_json, post};
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};

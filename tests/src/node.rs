@@ -40,6 +40,8 @@ pub fn quartier() -> PathBuf {
 /// What is configured beside name, data folder and ports.
 #[derive(Debug, Clone, Default)]
 pub struct NodeConfig {
+    /// Name of the node; empty: `test-1`.
+    pub name: String,
     /// Role of clients without login; empty: `operator`.
     pub anonymous: String,
     /// Lines of `[mqtt]`, and `[[mqtt.user]]` tables behind them.
@@ -80,8 +82,13 @@ impl NodeConfig {
         } else {
             &self.anonymous
         };
+        let name = if self.name.is_empty() {
+            "test-1"
+        } else {
+            &self.name
+        };
         let mut text = format!(
-            "[node]\nname = \"test-1\"\nrole = \"city\"\ndata = \"data\"\n\n\
+            "[node]\nname = \"{name}\"\nrole = \"city\"\ndata = \"data\"\n\n\
              [http]\nlisten = \"{http}\"\n\n[journal]\n{}\n",
             self.journal
         );

@@ -12,6 +12,7 @@ mod inbound;
 mod io;
 mod outbound;
 mod subscribe;
+mod tcp;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use tracing::debug;
 use self::acks::Acks;
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
+pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;

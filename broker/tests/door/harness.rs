@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quartier_broker::{
     Broker, Changes, Client, Config, Disk, DiskFailed, Gate, Granted, Hooks, Intake, Login,
-    Message, Publisher, Refused, RetainedSource, Rights, Stats, Taken, Telemetry,
+    Message, Publisher, Refused, RetainedSource, Rights, Stats, Taken, Telemetry, Tls,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -171,6 +171,11 @@ impl Door {
     }
 
     pub(crate) async fn with(config: Config, kept: Vec<Message>) -> Self {
+        Self::behind(Arc::new(TestGate(watch::Sender::new(0))), config, kept).await
+    }
+
+    /// With a gate of the test's own.
+    pub(crate) async fn behind(gate: Arc<dyn Gate>, config: Config, kept: Vec<Message>) -> Self {
         let intake = Arc::new(TestIntake {
             durable: watch::Sender::new(0),
             mode: AtomicU8::new(TAKES),
@@ -178,7 +183,7 @@ impl Door {
             runs: Mutex::default(),
         });
         let hooks = Hooks {
-            gate: Arc::new(TestGate(watch::Sender::new(0))),
+            gate,
             intake: intake.clone(),
             retained: Arc::new(TestRetained),
             disk: Arc::new(TestDisk::default()),
@@ -193,6 +198,19 @@ impl Door {
             intake,
             port,
         }
+    }
+
+    /// A second listener, over TLS; its port.
+    pub(crate) async fn serve_tls(&self, tls: Arc<Tls>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = self.broker.clone();
+        tokio::spawn(async move {
+            server
+                .serve_tls(listener, tls, std::future::pending())
+                .await
+        });
+        port
     }
 
     /// A 3.1.1 client with a clean session.

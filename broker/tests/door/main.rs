@@ -8,6 +8,7 @@
 
 mod acknowledgement;
 mod attacks;
+mod authority;
 mod bystander;
 mod clients;
 mod fan_out;
@@ -16,4 +17,5 @@ mod hostile;
 mod retained;
 mod sessions;
 mod slow;
+mod tls;
 mod wire;

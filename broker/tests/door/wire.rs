@@ -1,6 +1,6 @@
 //! A client that says exactly what a test wants, byte by byte.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::harness::soon;
@@ -151,8 +151,8 @@ pub(crate) struct Got {
 }
 
 /// A connected client.
-pub(crate) struct Wire {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Wire<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
     pub(crate) level: u8,
     /// Body of the CONNACK.
     pub(crate) connack: Vec<u8>,
@@ -161,24 +161,36 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects; whatever is answered is in `connack`, empty where the broker closed instead.
     pub(crate) async fn dial(port: u16, connect: Connect) -> Self {
-        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
-        stream.write_all(&connect.bytes()).await.unwrap();
-        let mut wire = Self {
-            stream,
-            level: connect.level,
-            connack: vec![],
-        };
-        if let Some((first, body)) = wire.packet().await {
-            assert_eq!(first, 0x20, "not a CONNACK");
-            wire.connack = body;
-        }
-        wire
+        Self::over(
+            TcpStream::connect(("127.0.0.1", port)).await.unwrap(),
+            connect,
+        )
+        .await
     }
 
     /// Connects and is let in.
     pub(crate) async fn join(port: u16, connect: Connect) -> Self {
         let wire = Self::dial(port, connect).await;
         assert_eq!(wire.connack.get(1), Some(&0), "refused");
+        wire
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Sends a CONNECT over any stream; whatever is answered is in `connack`.
+    pub(crate) async fn over(stream: S, connect: Connect) -> Self {
+        let mut wire = Self {
+            stream: BufReader::new(stream),
+            level: connect.level,
+            connack: vec![],
+        };
+        // A broker that closes at once is seen by the answer that does not come.
+        let _ = wire.stream.write_all(&connect.bytes()).await;
+        let _ = wire.stream.flush().await;
+        if let Some((first, body)) = wire.packet().await {
+            assert_eq!(first, 0x20, "not a CONNACK");
+            wire.connack = body;
+        }
         wire
     }
 
@@ -188,6 +200,7 @@ impl Wire {
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// The next packet; `None` at the end of the connection.
@@ -343,7 +356,7 @@ impl Wire {
     }
 }
 
-impl Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Acknowledges messages until there are none before a PINGRESP; how many they were.
     pub(crate) async fn take_all(&mut self) -> usize {
         let mut count = 0;

@@ -10,6 +10,8 @@ mod dead_letters;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod external;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod hostile;

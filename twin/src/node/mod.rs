@@ -12,28 +12,32 @@ mod declared;
 mod kept;
 mod tick;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Hooks, Message};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Message};
 use quartier_plugin_host::{Host, HostError, LoadError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
 use crate::engine::{self, Engine, Parts, RecoverError};
+use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
-use crate::gate::ConfiguredUsers;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
+use crate::mqtt::Mqtt;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
-use crate::status::{NodeStatus, Status};
+use crate::status::{Lag, NodeStatus, Status};
 use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
@@ -100,6 +104,9 @@ pub enum StartError {
     /// The broker does not start.
     #[error("mqtt: {0}")]
     Broker(#[from] quartier_broker::StartError),
+    /// A file for the connection to the external broker cannot be used.
+    #[error(transparent)]
+    External(#[from] external::FileError),
     /// The InfluxDB sink cannot work as configured.
     #[error(transparent)]
     Influx(#[from] influx::ConfigError),
@@ -113,15 +120,15 @@ pub struct Node {
     status: Arc<Status>,
     store: Arc<Store>,
     engine: Engine,
-    mqtt: SocketAddr,
+    mqtt: Option<SocketAddr>,
     http: SocketAddr,
     /// True from the moment on in which no new input is taken.
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
-    front: JoinHandle<()>,
     ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
+    reload: Arc<Notify>,
     status_topic: String,
     _data: DataDir,
 }
@@ -133,9 +140,9 @@ impl Node {
     /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
     pub async fn start(config: &Config, figures: PrometheusHandle) -> Result<Self, StartError> {
         let started = Instant::now();
-        let mqtt = listen("MQTT", config.mqtt.listen, "mqtt.listen").await?;
+        let door = Door::open(config).await?;
         let http = listen("HTTP", config.http.listen, "http.listen").await?;
-        let (mqtt_address, http_address) = (mqtt.local_addr()?, http.local_addr()?);
+        let (mqtt_address, http_address) = (door.address()?, http.local_addr()?);
 
         let host = Host::new()?;
         let declared = Declared::read(config, &host)?;
@@ -160,14 +167,33 @@ impl Node {
 
         let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let audit = Arc::new(Audit::open(data.path())?);
+        let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let hooks = Hooks {
-            gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
+            gate: Arc::clone(&access) as Arc<dyn Gate>,
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
         let (kept, messages) = Kept::load(&store)?;
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
+        let (closing, closed) = watch::channel(false);
+        let (ending, ended) = watch::channel(false);
+        let status_topic = format!("node/v1/{}/status", config.node.name);
+        let (mqtt, front): (Mqtt, Front) = match door {
+            Door::Embedded(listener) => {
+                let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
+                let (serving, closed) = (Arc::clone(&broker), closed.clone());
+                let front = async move { serving.serve(listener, until(closed)).await };
+                (Mqtt::Embedded(broker), Box::pin(front))
+            }
+            Door::External(options) => {
+                let will = (status_topic.clone(), last_will(journal.stats().durable));
+                let external = External::new(*options, will, hooks.intake, hooks.retained);
+                let external = Arc::new(external);
+                let front = Arc::clone(&external).run(closed.clone(), ended.clone());
+                (Mqtt::External(external), Box::pin(front))
+            }
+        };
 
         let workers = engine::start_workers(
             assignments,
@@ -182,12 +208,10 @@ impl Node {
             store: Arc::clone(&store),
             snapshots,
             snapshot_entries: config.journal.snapshot_entries,
-            publisher: broker.publisher(),
+            mqtt: mqtt.clone(),
             workers,
         })?;
 
-        let (closing, closed) = watch::channel(false);
-        let (ending, ended) = watch::channel(false);
         let mut outputs = Vec::new();
         let influx = match &config.influx {
             Some(configured) => {
@@ -218,12 +242,11 @@ impl Node {
             journal,
             twin,
             folded: engine.folded(),
-            broker: Arc::clone(&broker),
+            mqtt,
             influx,
             plugins,
             started,
         });
-        let status_topic = format!("node/v1/{}/status", config.node.name);
         let api = http::Api {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
@@ -237,7 +260,10 @@ impl Node {
             kept,
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
-        let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
+        let reload = Arc::new(Notify::new());
+        let watch = AccessWatch::new(config, access, audit);
+        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed)));
+        outputs.push(tokio::spawn(front));
         Ok(Self {
             status,
             store,
@@ -246,22 +272,37 @@ impl Node {
             http: http_address,
             closing,
             ending,
-            front,
             ticker,
             outputs,
+            reload,
             status_topic,
             _data: data,
         })
     }
 
-    /// Address of MQTT; the port is the one that was had where 0 was configured.
-    pub fn mqtt_address(&self) -> SocketAddr {
+    /// Address of the embedded broker, where there is one; the port is the one that was had where
+    /// 0 was configured.
+    pub fn mqtt_address(&self) -> Option<SocketAddr> {
         self.mqtt
+    }
+
+    /// `host:port` of the broker, embedded or not.
+    pub fn mqtt_name(&self) -> String {
+        match (&self.status.mqtt, self.mqtt) {
+            (Mqtt::External(external), _) => external.name(),
+            (Mqtt::Embedded(_), address) => address.map_or_else(String::new, |a| a.to_string()),
+        }
     }
 
     /// Address of HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Takes users, tokens, rules and certificates from their files at once; without this call it
+    /// is done within seconds of a change.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// How the node is.
@@ -277,7 +318,6 @@ impl Node {
             mut engine,
             closing,
             ending,
-            front,
             ticker,
             outputs,
             ..
@@ -286,14 +326,14 @@ impl Node {
             status: "offline",
             ..status.online()
         };
-        publish_status(&status.broker, &self.status_topic, &offline);
+        publish_status(&status.mqtt, &self.status_topic, &offline);
         closing.send_replace(true);
-        status.broker.shutdown(DRAIN).await;
-        let retained = status.broker.retained_kept();
-        let (front, ticker) = tokio::join!(front, ticker);
-        if front.is_err() {
-            tracing::error!("the listener did not end well");
-        }
+        status.mqtt.shutdown(DRAIN).await;
+        let retained = match &status.mqtt {
+            Mqtt::Embedded(broker) => broker.retained_kept(),
+            Mqtt::External(_) => Vec::new(),
+        };
+        let ticker = ticker.await;
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
             tracing::error!("the twin did not end well");
@@ -316,16 +356,52 @@ impl Node {
 }
 
 /// Publishes the node's status, retained.
-fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
+fn publish_status(mqtt: &Mqtt, topic: &str, status: &NodeStatus) {
     if let Ok(payload) = serde_json::to_vec(status) {
         let message = Message {
             topic: topic.to_owned(),
             payload: payload.into(),
             retain: true,
         };
-        broker.publisher().publish(vec![message]);
+        mqtt.publish(vec![message]);
     }
 }
+
+/// What the broker elsewhere says of a node that went without a word.
+fn last_will(position: u64) -> Vec<u8> {
+    let status = NodeStatus {
+        status: "offline",
+        position,
+        lag: Lag::default(),
+        warnings: vec!["the connection was lost".to_owned()],
+    };
+    serde_json::to_vec(&status).unwrap_or_default()
+}
+
+/// Where clients come in: opened before anything is touched.
+enum Door {
+    Embedded(TcpListener),
+    External(Box<external::Options>),
+}
+
+impl Door {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        Ok(match external::Options::read(config)? {
+            Some(options) => Self::External(Box::new(options)),
+            None => Self::Embedded(listen("MQTT", config.mqtt.listen, "mqtt.listen").await?),
+        })
+    }
+
+    fn address(&self) -> std::io::Result<Option<SocketAddr>> {
+        match self {
+            Self::Embedded(listener) => listener.local_addr().map(Some),
+            Self::External(_) => Ok(None),
+        }
+    }
+}
+
+/// Lets clients in until the node ends.
+type Front = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn until(mut flag: watch::Receiver<bool>) {
     // An error means that the node is gone, which is the end as well.
