@@ -46,6 +46,8 @@ pub struct NodeConfig {
     pub anonymous: String,
     /// Lines of `[mqtt]`, and `[[mqtt.user]]` tables behind them.
     pub mqtt: String,
+    /// Lines of `[http]`.
+    pub http: String,
     /// Lines of `[journal]`.
     pub journal: String,
     /// Lines of `[influx]`; without them the sink is off.
@@ -89,8 +91,8 @@ impl NodeConfig {
         };
         let mut text = format!(
             "[node]\nname = \"{name}\"\nrole = \"city\"\ndata = \"data\"\n\n\
-             [http]\nlisten = \"{http}\"\n\n[journal]\n{}\n",
-            self.journal
+             [http]\nlisten = \"{http}\"\n{}\n[journal]\n{}\n",
+            self.http, self.journal
         );
         if let Some(influx) = &self.influx {
             text.push_str(&format!("\n[influx]\n{influx}"));
@@ -166,6 +168,22 @@ impl Node {
     /// Address of HTTP.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Address of MQTT over TLS, where it is configured.
+    pub fn mqtts(&self) -> Option<SocketAddr> {
+        self.ready("mqtts=")
+    }
+
+    /// Address of HTTP over TLS, where it is configured.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.ready("https=")
+    }
+
+    fn ready(&self, key: &str) -> Option<SocketAddr> {
+        let log = self.process.stderr();
+        let line = log.iter().find(|line| line.contains("ready"))?;
+        address(line, key)
     }
 
     /// Its process id.

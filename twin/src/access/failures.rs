@@ -35,6 +35,9 @@ const ADDRESS: Limit = Limit {
 /// Buckets and known places at most; beyond, new ones share one bucket and none is remembered.
 const MOST: usize = 100_000;
 
+/// Time between two looks through all of them, where there are too many.
+const TIDY: Duration = Duration::from_secs(1);
+
 /// Keyed hash of what a bucket is for: an attacker chooses user names, of any length.
 type Key = u64;
 
@@ -50,6 +53,8 @@ pub(super) struct Failures {
 #[derive(Default)]
 struct State {
     full_at: HashMap<Key, Instant>,
+    /// When it was last looked through for buckets that are full again.
+    tidied: Option<Instant>,
     /// Users at addresses from which they have logged in.
     known: HashSet<Key>,
 }
@@ -105,13 +110,18 @@ impl Failures {
 impl State {
     /// The key of the bucket that counts for `key`.
     fn room(&mut self, key: Key, now: Instant) -> Key {
-        if self.full_at.len() >= MOST && !self.full_at.contains_key(&key) {
-            self.full_at.retain(|_, full_at| *full_at > now);
-            if self.full_at.len() >= MOST {
-                return OTHERS;
-            }
+        if self.full_at.len() < MOST || self.full_at.contains_key(&key) {
+            return key;
         }
-        key
+        if self.tidied.is_none_or(|last| now >= last + TIDY) {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.tidied = Some(now);
+        }
+        if self.full_at.len() < MOST {
+            key
+        } else {
+            OTHERS
+        }
     }
 }
 

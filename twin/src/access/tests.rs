@@ -223,8 +223,7 @@ fn every_built_in_rule_is_one_of_a_known_role() {
 
 fn rights(mqtt: &Mqtt, name: &str) -> Rights {
     let door = Door::new(mqtt);
-    let rights = door.login(&with(name, "correct horse")).unwrap().rights;
-    rights
+    door.login(&with(name, "correct horse")).unwrap().rights
 }
 
 #[test]
@@ -567,7 +566,7 @@ fn the_running_node_takes_users_and_says_what_needs_a_restart() {
     let config = crate::config::Config::load(&path).unwrap();
     let audit = Arc::new(Audit::open(folder.path()).unwrap());
     let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
-    let mut watch = AccessWatch::new(&config, Arc::clone(&access), audit);
+    let mut watch = AccessWatch::new(&config, Arc::clone(&access), None, audit);
     let changes = access.changes();
     watch.look(false);
     assert!(!changes.has_changed().unwrap());

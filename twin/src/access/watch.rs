@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use quartier_broker::Tls;
 use tokio::sync::{Notify, watch};
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
@@ -50,18 +51,30 @@ impl Watched {
 pub struct AccessWatch {
     running: Config,
     access: Arc<Access>,
+    tls: Option<Arc<Tls>>,
     audit: Arc<Audit>,
     file: Watched,
+    certificates: Vec<Watched>,
     looked: Timestamp,
 }
 
 impl AccessWatch {
     /// For a node that runs with `config`.
-    pub fn new(config: &Config, access: Arc<Access>, audit: Arc<Audit>) -> Self {
+    pub fn new(
+        config: &Config,
+        access: Arc<Access>,
+        tls: Option<Arc<Tls>>,
+        audit: Arc<Audit>,
+    ) -> Self {
+        let mqtt = &config.mqtt;
+        let certificates = [&mqtt.cert_file, &mqtt.key_file, &mqtt.client_ca_file];
+        let certificates = certificates.into_iter().flatten();
         Self {
             file: Watched::new(&config.file),
+            certificates: certificates.map(|file| Watched::new(file)).collect(),
             running: config.clone(),
             access,
+            tls,
             audit,
             looked: Timestamp::now(),
         }
@@ -86,6 +99,11 @@ impl AccessWatch {
         if self.file.changed() || asked {
             self.take_configuration();
         }
+        // All of them are looked at: a pair of files is often written one after the other.
+        let changed = self.certificates.iter_mut().map(Watched::changed);
+        if changed.fold(false, |any, changed| any | changed) || asked {
+            self.take_certificates();
+        }
         let now = Timestamp::now();
         self.access.expire(self.looked, now);
         self.looked = now;
@@ -107,6 +125,20 @@ impl AccessWatch {
         }
         tracing::info!(changes = changes.len(), "users, tokens and rules are taken");
         self.tell("taken", &format!("{} changes", changes.len()));
+    }
+
+    fn take_certificates(&self) {
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            None => {}
+            Some(Ok(())) => {
+                tracing::info!("certificates are taken for handshakes from now on");
+                self.tell("taken", "certificates");
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the certificates cannot be used; the old ones stay");
+                self.tell("refused", &error.to_string());
+            }
+        }
     }
 
     fn tell(&self, result: &'static str, detail: &str) {

@@ -23,7 +23,13 @@ pub(super) fn run(path: &Path) -> Outcome {
         let node = Node::start(&config, figures)
             .await
             .map_err(Failure::usage)?;
-        tracing::info!(mqtt = %node.mqtt_name(), http = %node.http_address(), "ready");
+        tracing::info!(
+            mqtt = %node.mqtt_name(),
+            mqtts = node.mqtts_address().map(tracing::field::display),
+            http = %node.http_address(),
+            https = node.https_address().map(tracing::field::display),
+            "ready"
+        );
         loop {
             tokio::select! {
                 _ = terminated.recv() => break,

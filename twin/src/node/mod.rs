@@ -9,19 +9,17 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod declared;
+mod door;
 mod kept;
 mod tick;
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Gate, Hooks, Message};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Message, TlsError};
 use quartier_plugin_host::{Host, HostError, LoadError};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -42,6 +40,7 @@ use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
 use declared::Declared;
+use door::{Door, Front, Ports, broker_config, load_tls};
 use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
@@ -101,6 +100,9 @@ pub enum StartError {
     /// More plugins in a quarter than a stream can be routed to.
     #[error("quarter {0} has more than {max} plugins", max = crate::state::MAX_PLUGINS)]
     TooManyPlugins(String),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The broker does not start.
     #[error("mqtt: {0}")]
     Broker(#[from] quartier_broker::StartError),
@@ -121,7 +123,9 @@ pub struct Node {
     store: Arc<Store>,
     engine: Engine,
     mqtt: Option<SocketAddr>,
+    mqtts: Option<SocketAddr>,
     http: SocketAddr,
+    https: Option<SocketAddr>,
     /// True from the moment on in which no new input is taken.
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
@@ -140,9 +144,11 @@ impl Node {
     /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
     pub async fn start(config: &Config, figures: PrometheusHandle) -> Result<Self, StartError> {
         let started = Instant::now();
-        let door = Door::open(config).await?;
-        let http = listen("HTTP", config.http.listen, "http.listen").await?;
-        let (mqtt_address, http_address) = (door.address()?, http.local_addr()?);
+        let tls = load_tls(&config.mqtt)?;
+        let door = Door::open(config, tls.as_ref()).await?;
+        let http = Ports::of_http(config, tls.as_ref()).await?;
+        let (mqtt_address, mqtts_address) = door.addresses()?;
+        let (http_address, https_address) = (http.plain.local_addr()?, http.tls_address()?);
 
         let host = Host::new()?;
         let declared = Declared::read(config, &host)?;
@@ -180,10 +186,10 @@ impl Node {
         let (ending, ended) = watch::channel(false);
         let status_topic = format!("node/v1/{}/status", config.node.name);
         let (mqtt, front): (Mqtt, Front) = match door {
-            Door::Embedded(listener) => {
-                let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
-                let (serving, closed) = (Arc::clone(&broker), closed.clone());
-                let front = async move { serving.serve(listener, until(closed)).await };
+            Door::Embedded(ports) => {
+                let limits = broker_config(&config.mqtt);
+                let broker = Arc::new(Broker::start(limits, hooks, messages)?);
+                let front = ports.serve(Arc::clone(&broker), closed.clone());
                 (Mqtt::Embedded(broker), Box::pin(front))
             }
             Door::External(options) => {
@@ -251,8 +257,29 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             figures,
+            entrances: match (&config.mqtt.external, mqtt_address) {
+                (Some(address), _) => http::Entrances::External(address.clone()),
+                (None, mqtt) => http::Entrances::Embedded {
+                    mqtt: mqtt.unwrap_or(config.mqtt.listen),
+                    mqtts: mqtts_address,
+                    ws: http_address,
+                    wss: https_address,
+                },
+            },
+            websockets: http::WebSockets {
+                max_packet: config.mqtt.max_packet,
+                allow_origins: config.http.allow_origins.clone().into(),
+            },
         };
-        outputs.push(tokio::spawn(http::serve(http, api, ended)));
+        if let Some((listener, tls)) = http.tls {
+            let listener = http::TlsListener::new(listener, tls);
+            outputs.push(tokio::spawn(http::serve(
+                listener,
+                api.clone(),
+                ended.clone(),
+            )));
+        }
+        outputs.push(tokio::spawn(http::serve(http.plain, api, ended)));
         let ticker = tick::Ticker {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
@@ -261,7 +288,7 @@ impl Node {
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
         let reload = Arc::new(Notify::new());
-        let watch = AccessWatch::new(config, access, audit);
+        let watch = AccessWatch::new(config, access, tls, audit);
         outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed)));
         outputs.push(tokio::spawn(front));
         Ok(Self {
@@ -269,7 +296,9 @@ impl Node {
             store,
             engine,
             mqtt: mqtt_address,
+            mqtts: mqtts_address,
             http: http_address,
+            https: https_address,
             closing,
             ending,
             ticker,
@@ -294,9 +323,19 @@ impl Node {
         }
     }
 
+    /// Address of the embedded broker over TLS, where it is configured.
+    pub fn mqtts_address(&self) -> Option<SocketAddr> {
+        self.mqtts
+    }
+
     /// Address of HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Address of HTTP over TLS, where it is configured.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https
     }
 
     /// Takes users, tokens, rules and certificates from their files at once; without this call it
@@ -378,51 +417,6 @@ fn last_will(position: u64) -> Vec<u8> {
     serde_json::to_vec(&status).unwrap_or_default()
 }
 
-/// Where clients come in: opened before anything is touched.
-enum Door {
-    Embedded(TcpListener),
-    External(Box<external::Options>),
-}
-
-impl Door {
-    async fn open(config: &Config) -> Result<Self, StartError> {
-        Ok(match external::Options::read(config)? {
-            Some(options) => Self::External(Box::new(options)),
-            None => Self::Embedded(listen("MQTT", config.mqtt.listen, "mqtt.listen").await?),
-        })
-    }
-
-    fn address(&self) -> std::io::Result<Option<SocketAddr>> {
-        match self {
-            Self::Embedded(listener) => listener.local_addr().map(Some),
-            Self::External(_) => Ok(None),
-        }
-    }
-}
-
-/// Lets clients in until the node ends.
-type Front = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn until(mut flag: watch::Receiver<bool>) {
-    // An error means that the node is gone, which is the end as well.
-    let _ = flag.wait_for(|set| *set).await;
-}
-
-async fn listen(
-    what: &'static str,
-    address: SocketAddr,
-    key: &'static str,
-) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            what,
-            address,
-            source,
-            key,
-        })
-}
-
 /// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
 /// another entry, whatever happened to the last segment.
 fn open_journal(
@@ -441,14 +435,6 @@ fn open_journal(
         ..journal::Options::default()
     };
     Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))
-}
-
-fn broker_config(config: &Config) -> quartier_broker::Config {
-    quartier_broker::Config {
-        max_connections: config.mqtt.max_connections,
-        max_packet: config.mqtt.max_packet,
-        ..quartier_broker::Config::default()
-    }
 }
 
 fn sink_config(configured: &Influx) -> InfluxConfig {
