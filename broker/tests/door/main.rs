@@ -7,8 +7,8 @@
 )]
 
 mod acknowledgement;
-mod authority;
 mod attacks;
+mod authority;
 mod bystander;
 mod clients;
 mod fan_out;
