@@ -17,6 +17,7 @@ use crate::codec::{
 };
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::sessions::Opening;
 use crate::will::Will;
 use crate::{Client, Granted, Login, Peer, Refused};
 
@@ -183,7 +184,7 @@ impl Request {
                 maximum_packet_size: u32::try_from(config.max_packet).ok(),
                 assigned_client_id: self.assigned.then_some(&*self.id),
                 topic_alias_maximum: Some(config.max_topic_alias),
-                shared_available: Some(false),
+                shared_available: Some(true),
                 server_keep_alive: (terms.keep_alive != self.asked_keep_alive)
                     .then_some(terms.keep_alive),
                 ..ConnAckProperties::default()
@@ -193,7 +194,7 @@ impl Request {
 }
 
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
-async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
+async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
     let granted = login(hub, &request, &peer).await?;
     // Who cannot take the CONNACK cannot be let in [MQTT-3.1.2-24].
     let mut connack = BytesMut::new();
@@ -203,12 +204,22 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
     if connack.len() > request.terms.max_packet {
         return Err(ReasonCode::PacketTooLarge);
     }
-    let opened = hub
+    let mut opened = hub
         .sessions
-        .open(&request.id, request.clean)
+        .open(Opening {
+            id: request.id.clone(),
+            user: granted.user.clone(),
+            clean: request.clean,
+            expiry: request.terms.expiry,
+            inflight: request.terms.inflight,
+            will: request.will.take(),
+        })
         .map_err(|_| ReasonCode::QuotaExceeded)?;
     if let Some(replaced) = &opened.replaced {
         hub.bury(replaced);
+    }
+    if let Some(will) = opened.will.take() {
+        will.publish(hub, opened.session.number);
     }
     hub.counters.taken_over.add(u64::from(opened.taken_over));
     hub.counters.accepted.add(1);
@@ -229,7 +240,6 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
         client,
         opened,
         request.terms,
-        request.will,
         connack,
     ))
 }
