@@ -161,12 +161,21 @@ impl Drop for Broker {
     }
 }
 
-/// Ends expired sessions and tells the metrics.
+/// Ends expired sessions, tells the metrics, and tells the connections that rights changed.
 async fn keep_house(hub: Arc<Hub>) {
     let mut interval = time::interval(HOUSEKEEPING);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut rights = hub.hooks.gate.changes();
+    let mut gate_open = true;
     loop {
-        interval.tick().await;
+        tokio::select! {
+            changed = rights.changed(), if gate_open => {
+                gate_open = changed.is_ok();
+                hub.ask_for_rights();
+                continue;
+            }
+            _ = interval.tick() => {}
+        }
         for session in hub.sessions.expire(Instant::now()) {
             hub.bury(&session);
         }

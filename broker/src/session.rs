@@ -156,6 +156,8 @@ impl State {
 pub(crate) struct Session {
     /// Client identifier.
     pub(crate) id: Arc<str>,
+    /// User that it belongs to.
+    pub(crate) user: Option<Arc<str>>,
     /// Unique in this process; the origin of its messages.
     pub(crate) number: u64,
     state: Mutex<State>,
@@ -163,9 +165,10 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session for its first connection, generation 1.
-    pub(crate) fn new(id: Arc<str>, number: u64) -> Self {
+    pub(crate) fn new(id: Arc<str>, user: Option<Arc<str>>, number: u64) -> Self {
         Self {
             id,
+            user,
             number,
             state: Mutex::new(State::new()),
         }
@@ -280,7 +283,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_full_queue_drops_qos_0_and_ends_the_connection_on_qos_1() {
-        let session = Session::new("a".into(), 1);
+        let session = Session::new("a".into(), None, 1);
         let counters = Counters::default();
         deliver(&session, QoS::AtMostOnce, 3, &counters);
         assert_eq!(counters.dropped_queue_full.get(), 1);
@@ -292,7 +295,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_client_that_is_away_keeps_qos_1_within_its_bound_and_no_qos_0() {
-        let session = Session::new("a".into(), 1);
+        let session = Session::new("a".into(), None, 1);
         let counters = Counters::default();
         assert!(session.leave(1, 60));
         deliver(&session, QoS::AtMostOnce, 1, &counters);
@@ -315,7 +318,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_connection_that_was_replaced_owns_nothing() {
-        let session = Session::new("a".into(), 1);
+        let session = Session::new("a".into(), None, 1);
         session.lock().generation = 2;
         assert!(session.own(1).is_none() && session.own(2).is_some());
         assert!(

@@ -38,10 +38,16 @@ pub(crate) struct Opened {
     pub(crate) replaced: Option<Arc<Session>>,
 }
 
-/// There is no room for another session.
+/// The client gets no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many sessions")]
-pub(crate) struct Full;
+pub(crate) enum NotOpened {
+    /// There is no room for another one.
+    #[error("too many sessions")]
+    Full,
+    /// Its identifier has a session that belongs to another user.
+    #[error("the session belongs to another user")]
+    Foreign,
+}
 
 impl Sessions {
     /// No sessions, at most `max`.
@@ -58,8 +64,14 @@ impl Sessions {
     }
 
     /// The session of a client: the one it had, unless it expired or the client wants a clean
-    /// start. A connection that has it loses it.
-    pub(crate) fn open(&self, id: &Arc<str>, clean: bool) -> Result<Opened, Full> {
+    /// start. A connection that has it loses it. A session belongs to its user: no other one takes
+    /// it, or ends it, by its identifier.
+    pub(crate) fn open(
+        &self,
+        id: &Arc<str>,
+        user: Option<&Arc<str>>,
+        clean: bool,
+    ) -> Result<Opened, NotOpened> {
         let mut by_id = self.by_id.lock();
         let mut replaced = None;
         let mut taken_over = false;
@@ -67,6 +79,9 @@ impl Sessions {
             let mut state = session.lock();
             taken_over = state.phase == Phase::Connected;
             let expired = matches!(state.phase, Phase::Away(Some(t)) if t <= Instant::now());
+            if session.user.as_ref() != user && !expired && state.phase != Phase::Ended {
+                return Err(NotOpened::Foreign);
+            }
             let old = std::mem::replace(&mut state.wake, Arc::new(Notify::new()));
             old.notify_one();
             if !clean && !expired && state.phase != Phase::Ended {
@@ -88,10 +103,10 @@ impl Sessions {
             drop(state);
             replaced = Some(session.clone());
         } else if by_id.sessions.len() >= self.max {
-            return Err(Full);
+            return Err(NotOpened::Full);
         }
         by_id.numbers += 1;
-        let session = Arc::new(Session::new(id.clone(), by_id.numbers));
+        let session = Arc::new(Session::new(id.clone(), user.cloned(), by_id.numbers));
         by_id.sessions.insert(id.clone(), session.clone());
         let wake = session.lock().wake.clone();
         Ok(Opened {
@@ -102,6 +117,13 @@ impl Sessions {
             taken_over,
             replaced,
         })
+    }
+
+    /// Wakes all connections.
+    pub(crate) fn wake_all(&self) {
+        for session in self.by_id.lock().sessions.values() {
+            session.lock().wake.notify_one();
+        }
     }
 
     /// Forgets a session that has ended, unless its identifier has a new one.
@@ -143,12 +165,12 @@ mod tests {
     fn a_second_connection_takes_the_session_and_a_clean_one_replaces_it() {
         let sessions = Sessions::new(10);
         let id: Arc<str> = "a".into();
-        let first = sessions.open(&id, false).unwrap();
+        let first = sessions.open(&id, None, false).unwrap();
         assert!(!first.present && !first.taken_over);
-        let second = sessions.open(&id, false).unwrap();
+        let second = sessions.open(&id, None, false).unwrap();
         assert!(second.present && second.taken_over);
         assert!(first.session.own(first.generation).is_none());
-        let third = sessions.open(&id, true).unwrap();
+        let third = sessions.open(&id, None, true).unwrap();
         assert!(!third.present && third.taken_over && third.replaced.is_some());
         assert!(second.session.own(second.generation).is_none());
         sessions.remove(&second.session);
@@ -163,9 +185,9 @@ mod tests {
     fn a_session_expires_and_is_not_found_again() {
         let sessions = Sessions::new(1);
         let id: Arc<str> = "a".into();
-        let first = sessions.open(&id, false).unwrap();
+        let first = sessions.open(&id, None, false).unwrap();
         assert!(
-            sessions.open(&"b".into(), true).is_err(),
+            sessions.open(&"b".into(), None, true).is_err(),
             "there is room for one"
         );
         first.session.leave(first.generation, 5);
@@ -176,6 +198,6 @@ mod tests {
                 .len(),
             1
         );
-        assert!(!sessions.open(&id, false).unwrap().present);
+        assert!(!sessions.open(&id, None, false).unwrap().present);
     }
 }

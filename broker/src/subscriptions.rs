@@ -212,7 +212,7 @@ mod tests {
 
     fn subscriber(number: u64, subscription_id: u32) -> Subscriber {
         Subscriber {
-            session: Arc::new(Session::new("a".into(), number)),
+            session: Arc::new(Session::new("a".into(), None, number)),
             terms: Terms {
                 qos: QoS::AtMostOnce,
                 no_local: false,

@@ -8,7 +8,7 @@ use crate::hub::Hub;
 /// it is published at once.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Will {
-    topic: String,
+    pub(crate) topic: String,
     payload: Vec<u8>,
     qos: QoS,
     retain: bool,

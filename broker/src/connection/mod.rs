@@ -10,6 +10,7 @@ mod handshake;
 mod inbound;
 mod io;
 mod outbound;
+mod rights;
 mod subscribe;
 mod tcp;
 
@@ -27,6 +28,7 @@ use tracing::debug;
 
 use self::acks::Acks;
 pub(crate) use self::io::Stream;
+use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
@@ -76,6 +78,7 @@ enum End {
 struct Connection {
     hub: Arc<Hub>,
     client: Client,
+    granted: Granted,
     session: Arc<Session>,
     generation: u64,
     wake: Arc<Notify>,
@@ -109,6 +112,7 @@ impl Connection {
     fn new(
         hub: Arc<Hub>,
         client: Client,
+        granted: Granted,
         opened: Opened,
         terms: Terms,
         will: Option<Will>,
@@ -118,12 +122,14 @@ impl Connection {
             session,
             generation,
             wake,
+            present,
             ..
         } = opened;
         let mut connection = Self {
             durable: hub.hooks.intake.durable(),
             hub,
             client,
+            granted,
             session,
             generation,
             wake,
@@ -137,7 +143,11 @@ impl Connection {
             aliases: HashMap::new(),
             last_packet: Instant::now(),
         };
-        connection.resume();
+        if present {
+            // An error is a take-over, which the connection finds out at once.
+            let _ = connection.restrict();
+            connection.resume();
+        }
         connection
     }
 
@@ -147,7 +157,7 @@ impl Connection {
         let timer = sleep_until(self.next_check());
         tokio::pin!(timer);
         loop {
-            if let Err(end) = self.work(stream).await {
+            if let Err(end) = self.turn(stream).await {
                 return end;
             }
             // Asked once: whoever finds the router behind has to wait for its progress.
@@ -189,6 +199,11 @@ impl Connection {
         }
         self.drain(stream).await;
         End::Reason(ReasonCode::ServerShuttingDown, "")
+    }
+
+    async fn turn<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        self.recheck()?;
+        self.work(stream).await
     }
 
     /// Does everything that can be done without waiting for somebody else.
@@ -304,7 +319,9 @@ impl Connection {
         if !self.session.leave(self.generation, self.terms.expiry) {
             self.hub.bury(&self.session);
         }
-        if let Some(will) = self.will.take_if(|_| end != End::Left) {
+        if let Some(will) = self.will.take_if(|_| end != End::Left)
+            && self.may_leave_will(&will.topic)
+        {
             will.publish(&self.hub, self.session.number);
         }
         if let End::Reason(reason, text) = end {

@@ -16,12 +16,24 @@ impl Connection {
         drop(state);
         for (pkid, step) in unfinished {
             match step {
+                Step::Publish(out) if !self.readable(&out) => self.forget_unread(&out, pkid),
                 Step::Publish(out) => self.encode(&out, pkid, true),
                 Step::Release => {
                     let (version, out) = (self.terms.version, &mut self.write);
                     encode_ack(AckKind::PubRel, pkid, ReasonCode::Success, version, out);
                 }
             }
+        }
+    }
+
+    /// Ends a message in flight as if its client had refused it.
+    fn forget_unread(&self, out: &Out, pkid: u16) {
+        let Some(mut state) = self.session.own(self.generation) else {
+            return;
+        };
+        match out.qos {
+            QoS::ExactlyOnce => drop(state.window.received(pkid, true)),
+            _ => drop(state.window.acknowledged(pkid)),
         }
     }
 
@@ -55,11 +67,15 @@ impl Connection {
             }
             self.encode(&out, pkid, false);
         }
+        self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
         Ok(self.write.len() >= SIZE)
     }
 
     fn deliverable(&self, out: &Out) -> bool {
         let counters = &self.hub.counters;
+        if !self.readable(out) {
+            return false;
+        }
         if out.message.seconds_left() == Some(0) {
             counters.dropped_expired.add(1);
             return false;

@@ -66,6 +66,9 @@ impl Connection {
     /// Adds one subscription; whether it was there, or why it is refused.
     async fn add(&mut self, wanted: &Wanted) -> Result<Result<bool, ReasonCode>, End> {
         let filter = wanted.filter.as_str();
+        if let Some(reason) = self.filter_refusal(filter) {
+            return Ok(Err(reason));
+        }
         if shared(filter).is_some() {
             return Ok(Err(ReasonCode::SharedSubscriptionsNotSupported));
         }
@@ -99,7 +102,8 @@ impl Connection {
         Ok(Ok(existed))
     }
 
-    fn remove(&self, filter: &str) -> Result<bool, End> {
+    /// Ends one subscription; whether it was there.
+    pub(super) fn remove(&self, filter: &str) -> Result<bool, End> {
         let mut subscriptions = self.hub.subscriptions.write();
         self.own()?.filters.remove(filter);
         let removed = subscriptions.remove(filter, &self.session);

@@ -13,6 +13,7 @@ mod fan_out;
 mod harness;
 mod hostile;
 mod retained;
+mod rights;
 mod sessions;
 mod slow;
 mod tls;
