@@ -128,6 +128,12 @@ impl Broker {
         self.hub.retained_kept().into_iter().map(message).collect()
     }
 
+    /// Kills the router as a publish to a topic beyond ASCII would.
+    #[cfg(test)]
+    pub(crate) fn kill_router(&self) {
+        self.hub.router.kill();
+    }
+
     /// Shuts down: accepts and reads nothing more, acknowledges what becomes durable within
     /// `deadline`, publishes wills (their retained messages are kept), tells MQTT 5 clients 0x8B
     /// and closes. Returns when all connections are closed, shortly after the deadline at the

@@ -27,6 +27,20 @@ mod tls;
 mod will;
 mod window;
 
+// The harness of the tests at the socket, for those that need what is not public.
+#[cfg(test)]
+extern crate self as quartier_broker;
+#[cfg(test)]
+#[path = "../tests/door/harness.rs"]
+#[allow(dead_code, reason = "the tests of the door use what these do not")]
+mod harness;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+#[path = "../tests/door/wire.rs"]
+#[allow(dead_code, reason = "the tests of the door use what these do not")]
+mod wire;
+
 use bytes::Bytes;
 use tokio::sync::watch;
 

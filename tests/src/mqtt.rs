@@ -28,6 +28,8 @@ pub struct ConnectOptions<'a> {
     pub login: Option<(&'a str, &'a str)>,
     /// Clean session, or clean start.
     pub clean: bool,
+    /// Topic and payload of a will at QoS 1.
+    pub will: Option<(&'a str, &'a [u8])>,
 }
 
 impl<'a> ConnectOptions<'a> {
@@ -38,6 +40,7 @@ impl<'a> ConnectOptions<'a> {
             version: Version::V4,
             login: None,
             clean: true,
+            will: None,
         }
     }
 
@@ -55,6 +58,15 @@ impl<'a> ConnectOptions<'a> {
     pub fn login(self, user: &'a str, password: &'a str) -> Self {
         Self {
             login: Some((user, password)),
+            ..self
+        }
+    }
+
+    /// With a will at QoS 1.
+    #[must_use]
+    pub fn will(self, topic: &'a str, payload: &'a [u8]) -> Self {
+        Self {
+            will: Some((topic, payload)),
             ..self
         }
     }
@@ -77,6 +89,8 @@ pub enum Packet {
         payload: Vec<u8>,
         /// Retain flag.
         retain: bool,
+        /// Packet id, beyond QoS 0.
+        id: Option<u16>,
     },
     /// Any other: its first byte and body.
     Other(u8, Vec<u8>),
@@ -124,6 +138,13 @@ impl Client {
             *first |= 0b1000;
         }
         self.unsent.extend_from_slice(&packet);
+    }
+
+    /// Queues the PUBACK of a publish that came under `id`.
+    pub fn acknowledge(&mut self, id: Option<u16>) {
+        if let Some(id) = id {
+            packet_into(&mut self.unsent, 0x40, &id.to_be_bytes());
+        }
     }
 
     /// Queues bytes as they are.
@@ -238,6 +259,7 @@ fn parse(first: u8, body: &[u8], version: Version) -> Packet {
                 topic: String::from_utf8_lossy(body.get(2..2 + length).unwrap_or_default()).into(),
                 payload: body.get(behind(after)..).unwrap_or_default().to_vec(),
                 retain: first & 1 == 1,
+                id: (first & 0b110 != 0).then(|| id(2 + length)),
             }
         }
         4 => Packet::PubAck(id(0), byte(2)),
@@ -246,17 +268,28 @@ fn parse(first: u8, body: &[u8], version: Version) -> Packet {
     }
 }
 
-fn connect_packet(options: &ConnectOptions<'_>) -> Vec<u8> {
+/// A CONNECT, encoded; keep-alive 60 s.
+pub fn connect_packet(options: &ConnectOptions<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.push(if options.version == Version::V5 { 5 } else { 4 });
     let login = if options.login.is_some() { 0xC0 } else { 0 };
-    body.push(login | (u8::from(options.clean) << 1));
+    let will = if options.will.is_some() { 0x0C } else { 0 };
+    body.push(login | will | (u8::from(options.clean) << 1));
     body.extend_from_slice(&60u16.to_be_bytes());
     if options.version == Version::V5 {
         body.push(0);
     }
     text(&mut body, options.id);
+    if let Some((topic, payload)) = options.will {
+        if options.version == Version::V5 {
+            body.push(0);
+        }
+        text(&mut body, topic);
+        let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
+        body.extend_from_slice(&length.to_be_bytes());
+        body.extend_from_slice(payload);
+    }
     if let Some((user, password)) = options.login {
         text(&mut body, user);
         text(&mut body, password);

@@ -40,10 +40,14 @@ pub fn quartier() -> PathBuf {
 /// What is configured beside name, data folder and ports.
 #[derive(Debug, Clone, Default)]
 pub struct NodeConfig {
+    /// Name of the node; empty: `test-1`.
+    pub name: String,
     /// Role of clients without login; empty: `operator`.
     pub anonymous: String,
     /// Lines of `[mqtt]`, and `[[mqtt.user]]` tables behind them.
     pub mqtt: String,
+    /// Lines of `[http]`.
+    pub http: String,
     /// Lines of `[journal]`.
     pub journal: String,
     /// Lines of `[influx]`; without them the sink is off.
@@ -80,10 +84,15 @@ impl NodeConfig {
         } else {
             &self.anonymous
         };
+        let name = if self.name.is_empty() {
+            "test-1"
+        } else {
+            &self.name
+        };
         let mut text = format!(
-            "[node]\nname = \"test-1\"\nrole = \"city\"\ndata = \"data\"\n\n\
-             [http]\nlisten = \"{http}\"\n\n[journal]\n{}\n",
-            self.journal
+            "[node]\nname = \"{name}\"\nrole = \"city\"\ndata = \"data\"\n\n\
+             [http]\nlisten = \"{http}\"\n{}\n[journal]\n{}\n",
+            self.http, self.journal
         );
         if let Some(influx) = &self.influx {
             text.push_str(&format!("\n[influx]\n{influx}"));
@@ -159,6 +168,22 @@ impl Node {
     /// Address of HTTP.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Address of MQTT over TLS, where it is configured.
+    pub fn mqtts(&self) -> Option<SocketAddr> {
+        self.ready("mqtts=")
+    }
+
+    /// Address of HTTP over TLS, where it is configured.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.ready("https=")
+    }
+
+    fn ready(&self, key: &str) -> Option<SocketAddr> {
+        let log = self.process.stderr();
+        let line = log.iter().find(|line| line.contains("ready"))?;
+        address(line, key)
     }
 
     /// Its process id.

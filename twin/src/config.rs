@@ -3,7 +3,9 @@
 //! Paths in the file are relative to the folder of the file. Whatever is wrong is found here,
 //! before a port opens, and the message names file, line and key.
 
+mod check;
 mod load;
+mod mqtt;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use load::ConfigError;
+pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
 
 /// The roles a user can have; what each may do is decided by the access rules.
 pub const ROLES: [&str; 6] = ["device", "utility", "lab", "dashboard", "edge", "operator"];
@@ -21,6 +24,9 @@ pub const ROLES: [&str; 6] = ["device", "utility", "lab", "dashboard", "edge", "
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// Who this node is.
     pub node: Node,
     /// The MQTT front door.
@@ -77,69 +83,24 @@ impl Role {
     }
 }
 
-/// The MQTT front door.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mqtt {
-    /// Address of MQTT 3.1.1 and 5.
-    pub listen: SocketAddr,
-    /// `none`, or the role that a client without login gets.
-    pub anonymous: String,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Largest packet, bytes.
-    pub max_packet: usize,
-    /// Who may log in.
-    #[serde(rename = "user")]
-    pub users: Vec<User>,
-}
-
-impl Default for Mqtt {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
-            anonymous: "none".to_owned(),
-            max_connections: 20_000,
-            max_packet: 1024 * 1024,
-            users: Vec::new(),
-        }
-    }
-}
-
-/// Someone who may log in.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// User name.
-    pub name: String,
-    /// Argon2id in PHC form, from `quartier user add`.
-    pub password_hash: String,
-    /// See [`ROLES`].
-    pub roles: Vec<String>,
-}
-
-impl std::fmt::Debug for User {
-    /// Without the hash: it is nobody's business in a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .field("roles", &self.roles)
-            .finish()
-    }
-}
-
 /// API and health.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address of the API.
     pub listen: SocketAddr,
+    /// Address of the API over TLS, with the certificate files of [`Mqtt`].
+    pub tls_listen: Option<SocketAddr>,
+    /// Origins of pages that may use `/mqtt` beside the node's own; `*` is all.
+    pub allow_origins: Vec<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_listen: None,
+            allow_origins: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub use quartier_plugin_host::Severity;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::model::{AssetRecord, Millis, Observed, QuarterRecord};
 
@@ -70,7 +71,7 @@ pub struct PluginRecord {
 }
 
 /// What a plugin answered for one batch; only batches that decided something are recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Id of the quarter.
     pub quarter: String,
@@ -93,6 +94,7 @@ pub struct Decision {
     /// Fuel it used.
     pub fuel: u64,
     /// Why the batch was set aside; then nothing else was decided.
+    #[schema(required)]
     pub failure: Option<String>,
     /// Values it derived.
     pub derived: Vec<DerivedReading>,
@@ -101,7 +103,7 @@ pub struct Decision {
 }
 
 /// A value a plugin derived; it becomes a reading of the asset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DerivedReading {
     /// Id of the asset in the decision's quarter.
     pub asset: String,
@@ -109,18 +111,20 @@ pub struct DerivedReading {
     pub metric: String,
     /// In the metric's unit; finite.
     pub value: f64,
-    /// Event time.
+    /// Event time, milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub time: Millis,
 }
 
 /// An alert raised or cleared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AlertChange {
     /// Id of the asset in the decision's quarter.
     pub asset: String,
     /// Name of the rule, one topic level, declared in the manifest.
     pub rule: String,
     /// How bad it is.
+    #[schema(value_type = String, pattern = "^(info|warning|major|critical)$")]
     pub severity: Severity,
     /// The rule's own code: which limit of several.
     pub code: u32,
@@ -129,9 +133,11 @@ pub struct AlertChange {
     /// Value that decided.
     pub value: f64,
     /// Limit it was held against, where the manifest names one for `code`.
+    #[schema(required)]
     pub limit: Option<f64>,
     /// For people.
     pub text: String,
-    /// Event time of the row that caused it.
+    /// Event time of the row that caused it, milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub time: Millis,
 }

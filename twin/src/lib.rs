@@ -1,18 +1,21 @@
 //! The twin service: readings become a durable, queryable twin of a city's quarters.
 
+pub mod access;
+mod backoff;
 pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod event;
+pub mod external;
 pub mod feed;
-pub mod gate;
 pub mod grid;
 pub mod http;
 pub mod influx;
 pub mod intake;
 pub mod journal;
 pub mod model;
+pub mod mqtt;
 pub mod node;
 pub mod registry;
 pub mod snapshots;

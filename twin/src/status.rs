@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::RwLock;
-use quartier_broker::Broker;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::engine::WorkerStats;
 use crate::influx::{SinkReport, SinkState, SinkStatus};
 use crate::journal::{Journal, JournalStats};
+use crate::mqtt::Mqtt;
 use crate::state::{Counts, Twin};
 
 /// Entries the twin may be behind before it counts as late: some seconds at full load.
@@ -51,8 +52,8 @@ pub struct Status {
     pub twin: Arc<RwLock<Twin>>,
     /// How far the twin is folded.
     pub folded: watch::Receiver<u64>,
-    /// Its broker.
-    pub broker: Arc<Broker>,
+    /// Its way to its clients.
+    pub mqtt: Mqtt,
     /// Its InfluxDB sink, where there is one.
     pub influx: Option<Arc<SinkState>>,
     /// Its plugins.
@@ -62,9 +63,10 @@ pub struct Status {
 }
 
 /// What the status topic says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct NodeStatus {
     /// `online` or `offline`.
+    #[schema(pattern = "^(online|offline)$")]
     pub status: &'static str,
     /// Last durable position of the journal.
     pub position: u64,
@@ -75,7 +77,7 @@ pub struct NodeStatus {
 }
 
 /// Entries behind the journal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Lag {
     /// The twin and its topics.
     pub twin: u64,
@@ -144,11 +146,28 @@ impl Status {
     }
 
     fn mqtt(&self) -> Part {
-        let stats = self.broker.stats();
-        let detail = format!("{} connections", stats.connections);
+        let (state, detail) = match &self.mqtt {
+            Mqtt::Embedded(broker) => {
+                let connections = broker.stats().connections;
+                (State::Ok, format!("{connections} connections"))
+            }
+            Mqtt::External(external) => {
+                let (name, waiting) = (external.name(), external.outbox().len());
+                match external.trouble() {
+                    None => (
+                        State::Ok,
+                        format!("connected to {name}, {waiting} messages wait"),
+                    ),
+                    Some(why) => (
+                        State::Degraded,
+                        format!("no connection to {name}: {why}; {waiting} messages wait"),
+                    ),
+                }
+            }
+        };
         Part {
             name: "mqtt",
-            state: State::Ok,
+            state,
             detail,
         }
     }

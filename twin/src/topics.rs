@@ -3,6 +3,7 @@
 //! Nothing is stored for a retained twin topic: a new subscriber is answered from the state, so
 //! topics and state cannot differ, and a restart has nothing to restore.
 
+mod contract;
 mod json;
 mod retained;
 #[cfg(test)]
@@ -10,12 +11,17 @@ mod tests;
 
 use bytes::Bytes;
 use h3o::CellIndex;
-use quartier_broker::{Message, Publisher};
+use quartier_broker::Message;
 
 use crate::grid::{Aggregate, area_topic_levels};
+use crate::mqtt::Mqtt;
 use crate::state::{Alert, AlertKey, Change, Effects, Stream, Twin};
 
-pub use json::{aggregate_json, alert_json, decision_json, stream_json};
+pub use contract::{Action, PARAMETERS, Payload, TOPICS, Topic};
+pub use json::{
+    AlertPayload, CellPayload, DecisionPayload, ValuePayload, aggregate_json, alert_json,
+    decision_json, stream_json,
+};
 pub use retained::TwinTopics;
 
 /// Assets that must contribute before a cell's aggregate of a personal metric is shown.
@@ -87,16 +93,15 @@ pub fn alert_topic(key: &AlertKey) -> String {
 }
 
 /// Publishes what the fold changed, as far as somebody may listen.
-pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
+pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
     let mut batch = Vec::new();
-    let [on_twin, on_personal, on_area] =
-        ["twin", "personal", "area"].map(|l| publisher.anyone_for(l));
+    let [on_twin, on_personal, on_area] = ["twin", "personal", "area"].map(|l| mqtt.anyone_for(l));
     if on_twin || on_personal || on_area {
         for change in &effects.changes {
             changed(twin, change, (on_twin, on_personal, on_area), &mut batch);
         }
     }
-    if !effects.cells.is_empty() && publisher.anyone_for("cell") {
+    if !effects.cells.is_empty() && mqtt.anyone_for("cell") {
         for (cell, metric, aggregate) in &effects.cells {
             // Of a cell with too few households nothing is said, not even that it has any.
             let hidden = match aggregate {
@@ -112,7 +117,7 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
             }
         }
     }
-    if !effects.alerts.is_empty() && publisher.anyone_for("alert") {
+    if !effects.alerts.is_empty() && mqtt.anyone_for("alert") {
         for (key, alert) in &effects.alerts {
             let payload = alert
                 .as_ref()
@@ -120,7 +125,7 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
             batch.push(retained(alert_topic(key), payload));
         }
     }
-    if !effects.decisions.is_empty() && publisher.anyone_for("decision") {
+    if !effects.decisions.is_empty() && mqtt.anyone_for("decision") {
         for (position, decision) in &effects.decisions {
             let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
             let payload = decision_json(*position, decision);
@@ -132,7 +137,7 @@ pub fn publish(twin: &Twin, effects: &Effects, publisher: &Publisher) {
         }
     }
     if !batch.is_empty() {
-        publisher.publish(batch);
+        mqtt.publish(batch);
     }
 }
 

@@ -280,11 +280,22 @@ pub(crate) fn encode_ping_resp(out: &mut impl BufMut) {
 }
 
 /// Appends a DISCONNECT, for MQTT 5 clients only: 3.1.1 has none from the server. The text is cut
-/// at 65,535 bytes; it is left out where empty.
-pub(crate) fn encode_disconnect(reason: ReasonCode, reason_string: &str, out: &mut impl BufMut) {
+/// at 65,535 bytes; it is left out where empty, or where the packet would be above `max_packet`
+/// bytes with it [MQTT-3.14.2-3].
+pub(crate) fn encode_disconnect(
+    reason: ReasonCode,
+    reason_string: &str,
+    max_packet: usize,
+    out: &mut impl BufMut,
+) {
     let text = (!reason_string.is_empty()).then_some(Value::Text(reason_string));
-    let section = [(id::REASON_STRING, text)];
-    let len = section_len(&section);
+    let mut section = [(id::REASON_STRING, text)];
+    let mut len = section_len(&section);
+    // Packet type and reason beside the two lengths.
+    if 2 + 2 * varint_len(1 + varint_len(len) + len) + len > max_packet {
+        section = [(id::REASON_STRING, None)];
+        len = 0;
+    }
     put_header(0xe0, 1 + varint_len(len) + len, out);
     out.put_u8(reason as u8);
     put_varint(len, out);

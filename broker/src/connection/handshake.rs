@@ -12,8 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
+use super::io::read_out;
 use super::rights::{Granted as Rights, levels};
-use super::{Connection, Stream, Terms};
+use super::{Connection, LAST_WORDS, Stream, Terms};
 use crate::codec::{
     ConnAck, ConnAckProperties, Connect, Malformed, ReasonCode, Refusal, Version, decode_connect,
     frame,
@@ -98,7 +99,12 @@ async fn read_connect<S: Stream>(
                     Ok(connect) => Ok(Request::new(&hub.config, &connect)),
                     Err(Refusal { version, error }) => {
                         debug!(%error, "CONNECT refused");
-                        Err((version?, error.reason))
+                        let version = version?;
+                        // 3.1.1 has no code for it and wants no answer [MQTT-3.1.4-1].
+                        if version == Version::V3 && error.reason.v3_connack().is_none() {
+                            return None;
+                        }
+                        Err((version, error.reason))
                     }
                 };
                 let len = frame.len;
@@ -135,7 +141,9 @@ async fn refuse<S: Stream>(
     }
     .encode(version, &mut out);
     stream.write_all(&out).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    let _ = timeout(LAST_WORDS, read_out(stream)).await;
+    Ok(())
 }
 
 impl Request {
@@ -164,6 +172,7 @@ impl Request {
                 may_extend: connect.session_expiry > 0,
                 inflight: usize::from(connect.receive_maximum.min(config.max_inflight.max(1))),
                 max_packet: connect.maximum_packet_size as usize,
+                max_alias: connect.topic_alias_maximum.min(config.max_topic_alias),
             },
             asked_keep_alive: connect.keep_alive,
             asked_expiry: connect.session_expiry,
@@ -206,6 +215,14 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
         return Err(ReasonCode::NotAuthorized);
     }
     request.will_refused.map_or(Ok(()), Err)?;
+    // Who cannot take the CONNACK cannot be let in [MQTT-3.1.2-24].
+    let mut connack = BytesMut::new();
+    request
+        .connack(hub, false)
+        .encode(request.version, &mut connack);
+    if connack.len() > request.terms.max_packet {
+        return Err(ReasonCode::PacketTooLarge);
+    }
     let opened = hub
         .sessions
         .open(&request.id, granted.user.as_ref(), request.clean)
@@ -218,7 +235,7 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
     }
     hub.counters.taken_over.add(u64::from(opened.taken_over));
     hub.counters.accepted.add(1);
-    let mut connack = BytesMut::new();
+    connack.clear();
     request
         .connack(hub, opened.present)
         .encode(request.version, &mut connack);

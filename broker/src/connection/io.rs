@@ -80,6 +80,13 @@ fn poll_read<S: Stream>(
     received
 }
 
+/// Reads and forgets until the client closes. A socket closed with bytes unread is reset, and what
+/// was sent last is lost on the way.
+pub(super) async fn read_out<S: Stream>(stream: &mut S) {
+    let mut sink = vec![0; 4 << 10];
+    while stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+}
+
 /// Writes what waits; ready once the stream has all of it and keeps nothing back.
 pub(super) fn poll_write<S: Stream>(
     cx: &mut Context<'_>,

@@ -6,6 +6,7 @@
 //! while the router is behind.
 
 mod acks;
+mod aliases;
 mod handshake;
 mod inbound;
 mod io;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
 use self::acks::Acks;
+use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
 use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
@@ -39,8 +41,8 @@ use crate::{Client, Peer};
 
 /// Written bytes that the client has not read, above which it is not read either.
 const MAX_UNREAD: usize = 256 << 10;
-/// How long a connection that ends may take to send its last bytes.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a connection that ends may take to send its last bytes, and its client to close.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// At shutdown: time for messages on their way through the router to reach their sessions, which
 /// takes them a millisecond or so.
 const LINGER: Duration = Duration::from_millis(100);
@@ -61,6 +63,8 @@ struct Terms {
     inflight: usize,
     /// Bytes of the largest packet that the client takes.
     max_packet: usize,
+    /// Highest topic alias sent to the client.
+    max_alias: u16,
 }
 
 /// Why a connection ends.
@@ -92,7 +96,10 @@ struct Connection {
     unflushed: bool,
     acks: Acks,
     durable: watch::Receiver<u64>,
+    /// Topics by the client's aliases.
     aliases: HashMap<u16, Arc<str>>,
+    /// Aliases that the client was told.
+    told: Aliases,
     last_packet: Instant,
 }
 
@@ -141,6 +148,7 @@ impl Connection {
             unflushed: false,
             acks: Acks::default(),
             aliases: HashMap::new(),
+            told: Aliases::up_to(terms.max_alias),
             last_packet: Instant::now(),
         };
         if present {
@@ -324,17 +332,29 @@ impl Connection {
         {
             will.publish(&self.hub, self.session.number);
         }
-        if let End::Reason(reason, text) = end {
-            if self.terms.version == Version::V5 {
-                encode_disconnect(reason, text, &mut self.write);
-            }
+        if end == End::Lost {
+            return;
         }
-        if end != End::Lost {
-            let _ = timeout(LAST_WORDS, async {
-                self.send_all(stream).await?;
-                stream.shutdown().await
-            })
-            .await;
+        let durable = *self.durable.borrow();
+        let (version, max_packet) = (self.terms.version, self.terms.max_packet);
+        self.acks.write(durable, version, &mut self.write);
+        let mut patience = Duration::ZERO;
+        if let End::Reason(reason, text) = end {
+            if version == Version::V5 {
+                encode_disconnect(reason, text, max_packet, &mut self.write);
+            }
+            patience = match reason {
+                ReasonCode::ServerShuttingDown => LINGER,
+                _ => LAST_WORDS,
+            };
+        }
+        let sent = timeout(LAST_WORDS, async {
+            self.send_all(stream).await?;
+            stream.shutdown().await
+        });
+        if matches!(sent.await, Ok(Ok(()))) {
+            drop(self);
+            let _ = timeout(patience, io::read_out(stream)).await;
         }
     }
 }

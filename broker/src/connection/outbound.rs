@@ -81,24 +81,38 @@ impl Connection {
             return false;
         }
         let fits = self.terms.max_packet == u32::MAX as usize
-            || delivery(out, 1, false, &[out.subscription_id]).size(self.terms.version)
+            || delivery(out, 1, false, ids(&out.subscription_id)).size(self.terms.version)
                 <= self.terms.max_packet;
         counters.dropped_too_large.add(u64::from(!fits));
         fits
     }
 
     fn encode(&mut self, out: &Out, pkid: u16, dup: bool) {
-        let id = [out.subscription_id];
-        let packet = delivery(
-            out,
-            pkid,
-            dup,
-            if out.subscription_id == 0 { &[] } else { &id },
-        );
+        let mut packet = delivery(out, pkid, dup, ids(&out.subscription_id));
+        let topic = packet.topic;
+        let mut new_alias = self.told.shorten(&mut packet);
+        if new_alias && packet.size(self.terms.version) > self.terms.max_packet {
+            packet.topic_alias = None;
+            new_alias = false;
+        }
         match packet.encode(self.terms.version, &mut self.write) {
-            Ok(()) => self.hub.counters.sent.add(1),
+            Ok(()) => {
+                self.hub.counters.sent.add(1);
+                if new_alias {
+                    self.told.told(topic);
+                }
+            }
             Err(_) => self.hub.counters.dropped_too_large.add(1),
         }
+    }
+}
+
+/// Of an identifier that is 0 for none.
+fn ids(id: &u32) -> &[u32] {
+    if *id == 0 {
+        &[]
+    } else {
+        std::slice::from_ref(id)
     }
 }
 

@@ -46,6 +46,7 @@ impl Request {
 impl Connection {
     /// Subscribes, answers once messages are sure to come, and queues the retained ones.
     pub(super) async fn subscribe(&mut self, request: Request) -> Result<(), End> {
+        self.can_take_codes(request.filters.len())?;
         let mut codes = Vec::with_capacity(request.filters.len());
         for wanted in request.filters {
             let added = self.add(&wanted).await?;
@@ -155,8 +156,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether a SUBACK or UNSUBACK with so many codes is not too large for the client.
+    fn can_take_codes(&self, count: usize) -> Result<(), End> {
+        // Fixed header, packet identifier, no properties.
+        const REST: usize = 5 + 2 + 1;
+        match count + REST <= self.terms.max_packet {
+            true => Ok(()),
+            false => Err(End::Reason(ReasonCode::PacketTooLarge, "too many filters")),
+        }
+    }
+
     /// Ends subscriptions and answers.
     pub(super) fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), End> {
+        self.can_take_codes(unsubscribe.filters.len())?;
         let mut codes = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             codes.push(match self.remove(filter)? {

@@ -7,7 +7,9 @@
 )]
 
 mod acknowledgement;
+mod attacks;
 mod authority;
+mod bystander;
 mod clients;
 mod fan_out;
 mod harness;

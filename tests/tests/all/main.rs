@@ -2,6 +2,14 @@
 //! servers. A test whose server is not installed says SKIPPED and why.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod access_matrix;
+#[cfg(test)]
+mod asyncapi;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;
@@ -9,6 +17,8 @@ mod dashboards;
 mod dead_letters;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod external;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -19,3 +29,5 @@ mod outage;
 mod replay;
 #[cfg(test)]
 mod topics;
+#[cfg(test)]
+mod websocket;

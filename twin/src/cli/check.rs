@@ -6,7 +6,12 @@ use super::{Failure, Outcome};
 use crate::config::Config;
 use crate::registry::{load_assets, load_cells};
 
-pub(super) fn run(path: &Path, json: bool) -> Outcome {
+/// `rules`: print the rules instead, of everybody or of one user.
+pub(super) fn run(path: &Path, rules: Option<Option<&str>>, json: bool) -> Outcome {
+    if let Some(user) = rules {
+        let config = Config::load(path).map_err(Failure::usage)?;
+        return super::rules::print(&config.mqtt, user, json);
+    }
     let checked = check(path);
     if json {
         let errors: Vec<String> = checked

@@ -1,12 +1,16 @@
 //! The command line: one file a command.
 
 mod area;
+mod cert;
 mod check;
 mod demo;
+mod edit;
 mod publish;
 mod replay;
+mod rules;
 mod serve;
 mod simulate;
+mod token;
 mod user;
 
 use std::path::PathBuf;
@@ -41,6 +45,12 @@ enum Command {
     /// Who may log in.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Bearer tokens, which a client sends as its password.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Certificates for TLS.
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -62,6 +72,12 @@ enum ConfigCommand {
         /// Configuration file.
         #[arg(default_value = "quartier.toml")]
         file: PathBuf,
+        /// Print what every role and user may do.
+        #[arg(long)]
+        rules: bool,
+        /// With --rules: print what this user may do.
+        #[arg(long, value_name = "NAME", requires = "rules")]
+        user: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -89,16 +105,28 @@ impl Failure {
 
 type Outcome = Result<(), Failure>;
 
+/// `what` with its cause behind it, in one message.
+fn because<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> anyhow::Error {
+    move |error| anyhow::anyhow!("{what}: {error}")
+}
+
 /// Runs a command; the exit code of the process.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args.config),
         Command::Demo(args) => demo::run(&args),
-        Command::Config(ConfigCommand::Check { file, json }) => check::run(&file, json),
+        Command::Config(ConfigCommand::Check {
+            file,
+            rules,
+            user,
+            json,
+        }) => check::run(&file, rules.then_some(user.as_deref()), json),
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Area(args) => area::run(&args),
         Command::User(command) => user::run(&command),
+        Command::Token(command) => token::run(&command),
+        Command::Cert(command) => cert::run(&command),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());
@@ -115,5 +143,23 @@ pub fn run(cli: Cli) -> ExitCode {
             eprintln!("quartier: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// A table for people: a line a row, columns as wide as they have to be.
+fn print_columns(head: &[&str], rows: &[Vec<String>]) {
+    let head: Vec<_> = head.iter().map(|name| (*name).to_owned()).collect();
+    let lines = || std::iter::once(&head).chain(rows);
+    let width = |column: usize| {
+        let cells = lines().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    for line in lines() {
+        let cells = line.iter().zip(&widths);
+        let text: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
+        println!("{}", text.trim_end());
     }
 }

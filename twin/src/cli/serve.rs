@@ -1,4 +1,4 @@
-//! `quartier serve`: a node until SIGTERM or SIGINT.
+//! `quartier serve`: a node until SIGTERM or SIGINT; SIGHUP takes changed users and certificates.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -19,13 +19,23 @@ pub(super) fn run(path: &Path) -> Outcome {
     runtime()?.block_on(async {
         let mut terminated = signal(SignalKind::terminate()).map_err(Failure::fault)?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
+        let mut hung_up = signal(SignalKind::hangup()).map_err(Failure::fault)?;
         let node = Node::start(&config, figures)
             .await
             .map_err(Failure::usage)?;
-        tracing::info!(mqtt = %node.mqtt_address(), http = %node.http_address(), "ready");
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
+        tracing::info!(
+            mqtt = %node.mqtt_name(),
+            mqtts = node.mqtts_address().map(tracing::field::display),
+            http = %node.http_address(),
+            https = node.https_address().map(tracing::field::display),
+            "ready"
+        );
+        loop {
+            tokio::select! {
+                _ = terminated.recv() => break,
+                _ = interrupted.recv() => break,
+                _ = hung_up.recv() => node.reload(),
+            }
         }
         tracing::info!("ending");
         node.stop().await;

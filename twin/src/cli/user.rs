@@ -1,9 +1,7 @@
-//! `quartier user`: who may log in. Works on the text of the configuration, so that comments and
-//! order stay; the file is replaced in one step.
+//! `quartier user`: who may log in.
 
-use std::fs;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use argon2::{Argon2, PasswordHasher as _};
@@ -11,11 +9,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
-use serde::Deserialize;
-use toml::Spanned;
 
+use super::edit::{FileArgs, TAKEN, replace, text_of, with_block, without_block, without_blocks};
 use super::{Failure, Outcome};
-use crate::config::{Config, ROLES};
+use crate::access::PREFIX;
+use crate::config::{Config, ROLES, User};
 
 const SHORTEST: usize = 8;
 
@@ -24,7 +22,7 @@ const SHORTEST: usize = 8;
 pub(super) enum UserCommand {
     /// Add a user; the password is asked for, or read from standard input.
     Add(AddArgs),
-    /// Print the users and their roles.
+    /// Print the users, their roles, quarters and assets.
     List {
         #[command(flatten)]
         file: FileArgs,
@@ -32,7 +30,7 @@ pub(super) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a user.
+    /// Remove a user with its tokens and rules.
     Remove {
         /// User name.
         name: String,
@@ -44,22 +42,23 @@ pub(super) enum UserCommand {
 /// A user to add.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// User name.
+    /// User name; of a client certificate, its common name.
     name: String,
-    /// What the user may do.
+    /// What the user may do; `quartier config check --rules` says what that is.
     #[arg(long, value_name = "ROLE", required = true, num_args = 1..,
         value_parser = PossibleValuesParser::new(ROLES))]
     role: Vec<String>,
+    /// Only in these quarters; without: in every one.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    quarter: Vec<String>,
+    /// For these assets; without: for the one with the user's name.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    asset: Vec<String>,
+    /// Only a client certificate or a token lets the user in.
+    #[arg(long)]
+    no_password: bool,
     #[command(flatten)]
     file: FileArgs,
-}
-
-/// Which configuration.
-#[derive(Debug, Args)]
-pub(super) struct FileArgs {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = "quartier.toml")]
-    config: PathBuf,
 }
 
 pub(super) fn run(command: &UserCommand) -> Outcome {
@@ -76,158 +75,80 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
     if args.name.is_empty() || args.name.chars().any(char::is_control) {
         bail!("{:?} cannot be a user name", args.name);
     }
-    if Config::load(path)?
-        .mqtt
-        .users
-        .iter()
-        .any(|user| user.name == args.name)
-    {
+    let users = Config::load(path)?.mqtt.users;
+    if users.iter().any(|user| user.name == args.name) {
         bail!(
             "{}: there is a user {:?} already; remove it first",
             path.display(),
             args.name
         );
     }
-    let hash = hash(&password()?)?;
-    replace(path, &with_user(&text, &args.name, &hash, &args.role))?;
-    println!(
-        "{}: user {:?} added; restart the node to let it in",
-        path.display(),
-        args.name
-    );
+    let mut entries = vec![("name", toml::Value::from(args.name.as_str()))];
+    if !args.no_password {
+        entries.push(("password_hash", hash(&password()?)?.into()));
+    }
+    entries.push(("roles", args.role.clone().into()));
+    for (key, values) in [("quarters", &args.quarter), ("assets", &args.asset)] {
+        if !values.is_empty() {
+            entries.push((key, values.clone().into()));
+        }
+    }
+    replace(path, &with_block(&text, "user", &entries))?;
+    println!("{}: user {:?} added; {TAKEN}", path.display(), args.name);
     Ok(())
 }
 
 fn list(path: &Path, json: bool) -> Outcome {
     let users = Config::load(path).map_err(Failure::usage)?.mqtt.users;
     if json {
-        let users: Vec<_> = users
-            .iter()
-            .map(|user| serde_json::json!({ "name": user.name, "roles": user.roles }))
-            .collect();
+        let users: Vec<_> = users.iter().map(as_json).collect();
         println!("{}", serde_json::Value::from(users));
-    } else {
-        let width = users
-            .iter()
-            .map(|user| user.name.chars().count())
-            .max()
-            .unwrap_or(0);
-        for user in &users {
-            println!("{:width$}  {}", user.name, user.roles.join(", "));
-        }
+        return Ok(());
     }
+    let lines: Vec<_> = users.iter().map(as_columns).collect();
+    super::print_columns(&["user", "roles", "quarters", "assets", "password"], &lines);
     Ok(())
+}
+
+fn as_json(user: &User) -> serde_json::Value {
+    serde_json::json!({
+        "name": user.name,
+        "roles": user.roles,
+        "quarters": user.quarters,
+        "assets": user.assets,
+        "password": user.password_hash.is_some(),
+    })
+}
+
+fn as_columns(user: &User) -> Vec<String> {
+    let list = |values: &Option<Vec<String>>, without: &str| {
+        let values = values.as_ref().map(|values| values.join(", "));
+        values.unwrap_or_else(|| without.to_owned())
+    };
+    let password = user.password_hash.as_ref().map_or("no", |_| "yes");
+    vec![
+        user.name.clone(),
+        user.roles.join(", "),
+        list(&user.quarters, "every one"),
+        list(&user.assets, &user.name),
+        password.to_owned(),
+    ]
 }
 
 fn remove(path: &Path, name: &str) -> anyhow::Result<()> {
     let text = text_of(path)?;
     Config::load(path)?;
-    let rest = without_user(&text, name)?
+    let rest = without_block(&text, "user", ("name", name))?
         .ok_or_else(|| anyhow!("{}: there is no user {name:?}", path.display()))?;
+    let (rest, tokens) = without_blocks(&rest, "token", ("user", name))?;
+    let (rest, rules) = without_blocks(&rest, "acl", ("user", name))?;
     replace(path, &rest)?;
-    println!(
-        "{}: user {name:?} removed; restart the node to lock it out",
-        path.display()
-    );
+    let with = match (tokens, rules) {
+        (0, 0) => String::new(),
+        _ => format!(" with {tokens} tokens and {rules} blocks of rules"),
+    };
+    println!("{}: user {name:?} removed{with}; {TAKEN}", path.display());
     Ok(())
-}
-
-fn text_of(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
-}
-
-/// Writes beside the file and renames, with the permissions of the old one: a reader sees the old
-/// or the new file.
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    toml::from_str::<toml::Table>(text).context("the changed file would not be TOML")?;
-    let beside = path.with_extension("toml.new");
-    let write = || {
-        fs::write(&beside, text)?;
-        fs::set_permissions(&beside, fs::metadata(path)?.permissions())?;
-        fs::File::open(&beside)?.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().with_context(|| format!("{}: cannot be written", path.display()))
-}
-
-/// A block behind all others: it is its own section, whatever stands before it.
-fn with_user(text: &str, name: &str, hash: &str, roles: &[String]) -> String {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
-    let roles: Vec<_> = roles.iter().map(|role| quoted(role)).collect();
-    let gap = if text.is_empty() || text.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
-    format!(
-        "{text}{gap}\n[[mqtt.user]]\nname = {}\npassword_hash = {}\nroles = [{}]\n",
-        quoted(name),
-        quoted(hash),
-        roles.join(", ")
-    )
-}
-
-/// The text without the block of a user; `None` where there is no such user.
-fn without_user(text: &str, name: &str) -> anyhow::Result<Option<String>> {
-    let names: Names = toml::from_str(text)?;
-    let Some(at) = names
-        .mqtt
-        .user
-        .iter()
-        .find(|user| user.name.get_ref() == name)
-    else {
-        return Ok(None);
-    };
-    let inside = at.name.span().start;
-    let header = |line: &str| line.trim_start().starts_with('[');
-    let mut offset = 0;
-    let headers: Vec<_> = text
-        .split_inclusive('\n')
-        .filter_map(|line| {
-            let start = offset;
-            offset += line.len();
-            header(line).then_some((start, line))
-        })
-        .collect();
-    let block = headers.iter().rev().find(|(start, _)| *start < inside);
-    let start = block.filter(|(_, line)| line.replace(' ', "").starts_with("[[mqtt.user]]"));
-    let Some((start, _)) = start else {
-        bail!("user {name:?} is not written as a [[mqtt.user]] block; remove it by hand");
-    };
-    let end = headers
-        .iter()
-        .map(|(at, _)| *at)
-        .find(|at| at > start)
-        .unwrap_or(text.len());
-    let (before, after) = (text.get(..*start), text.get(end..));
-    let before = before
-        .unwrap_or_default()
-        .strip_suffix("\n\n")
-        .map(|rest| format!("{rest}\n"));
-    let whole = text.get(..*start).unwrap_or_default().to_owned();
-    let before = if after.is_some_and(str::is_empty) {
-        before.unwrap_or(whole)
-    } else {
-        whole
-    };
-    Ok(Some(format!("{before}{}", after.unwrap_or_default())))
-}
-
-#[derive(Deserialize)]
-struct Names {
-    #[serde(default)]
-    mqtt: MqttNames,
-}
-
-#[derive(Deserialize, Default)]
-struct MqttNames {
-    #[serde(default)]
-    user: Vec<UserName>,
-}
-
-#[derive(Deserialize)]
-struct UserName {
-    name: Spanned<String>,
 }
 
 fn hash(password: &str) -> anyhow::Result<String> {
@@ -253,6 +174,9 @@ fn password() -> anyhow::Result<String> {
     };
     if password.chars().count() < SHORTEST {
         bail!("a password needs at least {SHORTEST} characters");
+    }
+    if password.starts_with(PREFIX) {
+        bail!("a password cannot begin with {PREFIX}: that is how tokens begin");
     }
     Ok(password)
 }
@@ -305,58 +229,14 @@ fn hidden(prompt: &str) -> anyhow::Result<String> {
 mod tests {
     use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 
-    use super::{hash, with_user, without_user};
-
-    const FILE: &str = "# mine\n[node]\nname = \"n\" # here\n\n[[mqtt.user]]\nname = \"a\"\n\
-        password_hash = \"x\"\nroles = []\n\n[http]\nlisten = \"127.0.0.1:1\"\n";
-
-    #[test]
-    fn adding_and_removing_leaves_the_rest_of_the_file_as_it_was() {
-        let added = with_user(
-            FILE,
-            "b \"q\"",
-            "$h",
-            &["device".to_owned(), "lab".to_owned()],
-        );
-        assert!(added.starts_with(FILE));
-        let table: toml::Table = toml::from_str(&added).unwrap();
-        let users = table["mqtt"]["user"].as_array().unwrap();
-        assert_eq!(users[1]["name"].as_str(), Some("b \"q\""));
-        assert_eq!(users[1]["roles"].as_array().unwrap().len(), 2);
-        assert_eq!(without_user(&added, "b \"q\"").unwrap().unwrap(), FILE);
-        let rest = without_user(FILE, "a").unwrap().unwrap();
-        assert_eq!(
-            rest,
-            "# mine\n[node]\nname = \"n\" # here\n\n[http]\nlisten = \"127.0.0.1:1\"\n"
-        );
-        assert!(without_user(FILE, "c").unwrap().is_none());
-    }
-
-    #[test]
-    fn a_user_written_otherwise_is_left_to_its_writer() {
-        let inline = "[mqtt]\nuser = [{ name = \"a\", password_hash = \"x\", roles = [] }]\n";
-        assert!(
-            without_user(inline, "a")
-                .unwrap_err()
-                .to_string()
-                .contains("by hand")
-        );
-    }
+    use super::hash;
 
     #[test]
     fn a_hash_is_argon2id_and_opens_with_its_password_only() {
         let phc = hash("correct horse").unwrap();
         assert!(phc.starts_with("$argon2id$"));
         let parsed = PasswordHash::new(&phc).unwrap();
-        assert!(
-            Argon2::default()
-                .verify_password(b"correct horse", &parsed)
-                .is_ok()
-        );
-        assert!(
-            Argon2::default()
-                .verify_password(b"wrong", &parsed)
-                .is_err()
-        );
+        let opens = |password: &[u8]| Argon2::default().verify_password(password, &parsed).is_ok();
+        assert!(opens(b"correct horse") && !opens(b"wrong"));
     }
 }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{Config, InfluxApi, ROLES};
-use crate::model::is_name;
+use super::Config;
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +38,12 @@ pub enum ConfigError {
         hint: String,
     },
     /// The values do not go together.
-    #[error("{}: {key}: {message}", path.display())]
+    #[error("{}{}: {key}: {message}", path.display(), colon(*line))]
     Value {
         /// The file.
         path: PathBuf,
+        /// Line, from 1; `None` for a key that the file does not have.
+        line: Option<usize>,
         /// Which key.
         key: String,
         /// What is wrong and what to do.
@@ -78,100 +79,32 @@ impl Config {
                 toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
             config = overridden(table, overrides)?;
         }
-        config.check(path)?;
+        config.check().map_err(|wrong| ConfigError::Value {
+            path: path.to_owned(),
+            line: wrong.line(&text),
+            key: wrong.key(),
+            message: wrong.message,
+        })?;
+        config.file = path.to_owned();
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
-    }
-
-    fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        let wrong = |key: String, message: String| {
-            Err(ConfigError::Value {
-                path: path.to_owned(),
-                key,
-                message,
-            })
-        };
-        if !is_name(&self.node.name) {
-            return wrong("node.name".into(), "must be one topic level".into());
-        }
-        let role_known = |role: &str| ROLES.contains(&role);
-        let roles = ROLES.join(", ");
-        if self.mqtt.anonymous != "none" && !role_known(&self.mqtt.anonymous) {
-            return wrong(
-                "mqtt.anonymous".into(),
-                format!("must be none or one of {roles}"),
-            );
-        }
-        if !self.mqtt.listen.ip().is_loopback() && self.mqtt.anonymous == "operator" {
-            return wrong(
-                "mqtt.anonymous".into(),
-                "operator without login is for loopback only: listen on 127.0.0.1 or add users"
-                    .into(),
-            );
-        }
-        for user in &self.mqtt.users {
-            let key = format!("mqtt.user {:?}", user.name);
-            if let Some(role) = user.roles.iter().find(|role| !role_known(role)) {
-                return wrong(key, format!("role {role:?} is not one of {roles}"));
-            }
-            if argon2::PasswordHash::new(&user.password_hash).is_err() {
-                return wrong(
-                    key,
-                    "password_hash is not a PHC string: use `quartier user add`".into(),
-                );
-            }
-        }
-        if self.journal.quota_bytes < LEAST_QUOTA {
-            let message = format!("must be at least {LEAST_QUOTA}: a few segments have to fit");
-            return wrong("journal.quota_bytes".into(), message);
-        }
-        for (index, quarter) in self.quarters.iter().enumerate() {
-            let key = format!("quarter {:?}", quarter.id);
-            if !is_name(&quarter.id) {
-                return wrong(key, "id must be one topic level".into());
-            }
-            if self
-                .quarters
-                .iter()
-                .take(index)
-                .any(|other| other.id == quarter.id)
-            {
-                return wrong(key, "is there twice".into());
-            }
-            if jiff::tz::TimeZone::get(&quarter.timezone).is_err() {
-                return wrong(
-                    key,
-                    format!("timezone {:?} is not an IANA name", quarter.timezone),
-                );
-            }
-        }
-        for plugin in &self.plugins {
-            if !self
-                .quarters
-                .iter()
-                .any(|quarter| quarter.id == plugin.quarter)
-            {
-                let key = format!("plugin {}", plugin.path.display());
-                return wrong(
-                    key,
-                    format!("quarter {:?} is not configured", plugin.quarter),
-                );
-            }
-        }
-        match &self.influx {
-            Some(influx) if influx.api == InfluxApi::V2 && influx.bucket.is_empty() => {
-                wrong("influx.bucket".into(), "api v2 needs org and bucket".into())
-            }
-            Some(influx) if influx.api == InfluxApi::V1 && influx.database.is_empty() => {
-                wrong("influx.database".into(), "api v1 needs a database".into())
-            }
-            _ => Ok(()),
-        }
     }
 
     fn resolve(&mut self, folder: &Path) {
         let mut join = |path: &mut PathBuf| *path = folder.join(&*path);
         join(&mut self.node.data);
+        let mqtt = &mut self.mqtt;
+        for file in [
+            &mut mqtt.cert_file,
+            &mut mqtt.key_file,
+            &mut mqtt.client_ca_file,
+            &mut mqtt.external_password_file,
+            &mut mqtt.external_ca_file,
+            &mut mqtt.external_cert_file,
+            &mut mqtt.external_key_file,
+        ] {
+            file.iter_mut().for_each(&mut join);
+        }
         for quarter in &mut self.quarters {
             quarter.cells_file.iter_mut().for_each(&mut join);
             quarter.assets_file.iter_mut().for_each(&mut join);
@@ -187,9 +120,6 @@ impl Config {
 }
 
 const PREFIX: &str = "QUARTIER_";
-
-/// A quarter of it must hold what waits to be written, and the largest packet.
-const LEAST_QUOTA: u64 = 262_144;
 
 /// `QUARTIER_MQTT__LISTEN=..` sets `mqtt.listen`; a value that is no TOML is a string.
 fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Config, ConfigError> {
@@ -225,14 +155,21 @@ fn overridden(mut table: Table, overrides: Vec<(String, String)>) -> Result<Conf
 }
 
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let start = error.span().map_or(0, |span| span.start);
-    let line = text.bytes().take(start).filter(|&b| b == b'\n').count() + 1;
     ConfigError::Syntax {
         path: path.to_owned(),
-        line,
+        line: line_at(text, error.span().map_or(0, |span| span.start)),
         message: error.message().trim_end().replace('\n', "; "),
         hint: suggestion(error.message()),
     }
+}
+
+fn colon(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(":{line}"))
+}
+
+/// Line of a byte of `text`, from 1.
+pub(super) fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|&b| b == b'\n').count() + 1
 }
 
 /// serde says "unknown field `x`, expected one of `a`, `b`": the nearest of them, if any is near.

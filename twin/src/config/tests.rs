@@ -80,9 +80,151 @@ fn what_does_not_go_together_is_named_by_key() {
             "quarter \"a\"",
         ),
         ("[journal]\nquota_bytes = 1000\n", "journal.quota_bytes"),
-        ("[[plugin]]\nquarter = \"q\"\npath = \"p\"\n", "plugin p"),
+        (
+            "[[plugin]]\nquarter = \"q\"\npath = \"p\"\n",
+            "plugin \"p\".quarter",
+        ),
     ] {
         let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
         assert!(error.contains(key), "{more} gave {error}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_users_tokens_and_rules_is_named_by_line_and_key() {
+    const USER: &str = "[[mqtt.user]]\nname = \"u\"\nroles = [\"lab\"]\n";
+    let hash = "0".repeat(64);
+    let token = |more: &str| format!("{USER}[[mqtt.token]]\nid = \"a1\"\n{more}");
+    let acl = |more: &str| format!("{USER}[[mqtt.acl]]\n{more}");
+    let good = token(&format!(
+        "hash = \"{hash}\"\nuser = \"u\"\nexpires = \"2030-01-01T00:00:00Z\"\n"
+    ));
+    assert_eq!(
+        load(&format!("{SMALL}{good}"), &[])
+            .unwrap()
+            .mqtt
+            .tokens
+            .len(),
+        1
+    );
+    for (more, line, key) in [
+        (
+            format!("{USER}{USER}"),
+            9,
+            "mqtt.user \"u\".name: is there twice",
+        ),
+        (USER.replace("lab", "root"), 7, "mqtt.user \"u\".roles"),
+        (
+            format!("{USER}quarters = [\"q\"]\n"),
+            8,
+            "mqtt.user \"u\".quarters",
+        ),
+        (
+            format!("{USER}assets = [\"#\"]\n"),
+            8,
+            "mqtt.user \"u\".assets",
+        ),
+        (
+            format!("{USER}password = \"x\"\n"),
+            8,
+            "unknown field `password`",
+        ),
+        (
+            token(&format!("hash = \"{hash}\"\nuser = \"x\"\n")),
+            11,
+            "no user \"x\"",
+        ),
+        (
+            token("hash = \"x\"\nuser = \"u\"\n"),
+            10,
+            "mqtt.token \"a1\".hash",
+        ),
+        (
+            token(&format!(
+                "hash = \"{hash}\"\nuser = \"u\"\nexpires = \"soon\"\n"
+            )),
+            12,
+            "expires",
+        ),
+        (acl("role = \"labs\"\n"), 9, "mqtt.acl \"labs\".role"),
+        (acl("user = \"v\"\n"), 9, "no user \"v\""),
+        (acl("publish = [\"a\"]\n"), 8, "say `role` or `user`"),
+        (
+            acl("role = \"lab\"\nuser = \"u\"\n"),
+            10,
+            "either `role` or `user`",
+        ),
+        (
+            acl("role = \"lab\"\npublish = [\"a/#/b\"]\n"),
+            10,
+            "mqtt.acl \"lab\".publish \"a/#/b\"",
+        ),
+        (
+            acl("role = \"lab\"\nsubscribe = [\"a\",\n\"b/{cell}\"]\n"),
+            11,
+            "\"{cell}\" is not a placeholder",
+        ),
+        (
+            acl("role = \"lab\"\nsubscribe = [\"$share/g/a\"]\n"),
+            10,
+            "not the group",
+        ),
+    ] {
+        let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
+        let place = format!("quartier.toml:{line}: ");
+        assert!(
+            error.contains(key) && error.contains(&place),
+            "{more} gave {error}"
+        );
+    }
+}
+
+#[test]
+fn tls_is_configured_whole_or_not_at_all() {
+    let files = "cert_file = \"c\"\nkey_file = \"k\"\n";
+    let listen = "tls_listen = \"127.0.0.1:0\"\n";
+    let config = load(&format!("{SMALL}[mqtt]\n{listen}{files}"), &[]).unwrap();
+    assert!(config.mqtt.cert_file.unwrap().is_absolute());
+    assert!(load(&format!("{SMALL}[mqtt]\n{files}[http]\n{listen}"), &[]).is_ok());
+    for (more, key) in [
+        (format!("[mqtt]\n{listen}"), "mqtt.cert_file"),
+        (format!("[http]\n{listen}"), "mqtt.cert_file"),
+        (
+            format!("[mqtt]\n{listen}cert_file = \"c\"\n"),
+            "mqtt.key_file",
+        ),
+        (format!("[mqtt]\n{files}"), "mqtt.cert_file"),
+        (
+            format!("[mqtt]\n{listen}{files}certificate_role = \"device\"\n"),
+            "mqtt.certificate_role",
+        ),
+        ("[mqtt]\nmax_inflight = 0\n".to_owned(), "mqtt.max_inflight"),
+        ("[mqtt]\nmax_packet = 10\n".to_owned(), "mqtt.max_packet"),
+    ] {
+        let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
+        assert!(error.contains(key), "{more} gave {error}");
+    }
+}
+
+#[test]
+fn anonymous_operators_are_on_loopback_only_on_every_port() {
+    for more in [
+        "[mqtt]\nanonymous = \"operator\"\nlisten = \"0.0.0.0:1883\"\n",
+        "[mqtt]\nanonymous = \"operator\"\n[http]\nlisten = \"0.0.0.0:8080\"\n",
+    ] {
+        let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
+        assert!(error.contains("mqtt.anonymous"), "{error}");
+    }
+}
+
+#[test]
+fn no_hash_is_in_what_a_log_may_show() {
+    let phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$c29tZWhhc2hvZnRoaXJ0eXR3b2J5dGVzISEhISE";
+    let text = format!(
+        "{SMALL}[[mqtt.user]]\nname = \"u\"\nroles = []\npassword_hash = \"{phc}\"\n\
+         [[mqtt.token]]\nid = \"a\"\nuser = \"u\"\nhash = \"{}\"\n",
+        "ab".repeat(32)
+    );
+    let shown = format!("{:?}", load(&text, &[]).unwrap());
+    assert!(shown.contains("\"u\"") && !shown.contains("argon2") && !shown.contains("abab"));
 }

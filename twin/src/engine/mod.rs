@@ -13,11 +13,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use quartier_broker::Publisher;
 use tokio::sync::watch;
 
 use crate::event::Entry;
 use crate::journal::{Frame, Journal, ReadError, Reader};
+use crate::mqtt::Mqtt;
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::state::{Effects, PluginBatch, Twin};
 use crate::store::Store;
@@ -47,7 +47,7 @@ pub struct Parts {
     /// Entries between two snapshots.
     pub snapshot_entries: u64,
     /// Where twin topics go.
-    pub publisher: Publisher,
+    pub mqtt: Mqtt,
     /// The plugins.
     pub workers: Workers,
 }
@@ -73,7 +73,7 @@ impl Engine {
             store,
             snapshots,
             snapshot_entries,
-            publisher,
+            mqtt,
             workers,
         } = parts;
         let twin = recovered.twin;
@@ -85,7 +85,7 @@ impl Engine {
             twin: Arc::clone(&twin),
             journal,
             reader: recovered.reader,
-            publisher,
+            mqtt,
             workers,
             snapshots: Arc::new(snapshots),
             store,
@@ -140,7 +140,7 @@ struct FoldThread {
     twin: Arc<RwLock<Twin>>,
     journal: Arc<dyn Journal>,
     reader: Box<dyn Reader>,
-    publisher: Publisher,
+    mqtt: Mqtt,
     workers: Workers,
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
@@ -233,7 +233,7 @@ impl FoldThread {
                     }
                 }
             }
-            topics::publish(&self.twin.read(), &self.effects, &self.publisher);
+            topics::publish(&self.twin.read(), &self.effects, &self.mqtt);
             for batch in self.effects.batches.drain(..) {
                 self.workers.send(batch);
             }

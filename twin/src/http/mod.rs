@@ -3,19 +3,23 @@
 //! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
 
 mod assets;
+mod asyncapi;
 mod cells;
 mod health;
 mod lists;
+mod mqtt_ws;
 mod problem;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 
+use axum::extract::connect_info::Connected;
 use axum::routing::get;
+use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -26,6 +30,10 @@ use crate::status::Status;
 use crate::store::Store;
 use problem::Problem;
 
+pub use asyncapi::Entrances;
+pub use mqtt_ws::{Remote, WebSockets};
+pub use tls::TlsListener;
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct Api {
@@ -35,14 +43,23 @@ pub struct Api {
     pub store: Arc<Store>,
     /// Figures in Prometheus' text format.
     pub figures: PrometheusHandle,
+    /// Where MQTT clients connect.
+    pub entrances: Entrances,
+    /// What they may do over WebSocket.
+    pub websockets: WebSockets,
 }
 
 /// Serves until `ended` is true and requests under way are answered.
-pub async fn serve(listener: TcpListener, api: Api, mut ended: watch::Receiver<bool>) {
+pub async fn serve<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
+where
+    L: Listener<Addr: std::fmt::Debug>,
+    for<'a> Remote: Connected<IncomingStream<'a, L>>,
+{
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
-    if let Err(error) = axum::serve(listener, router(api))
+    let service = router(api).into_make_service_with_connect_info::<Remote>();
+    if let Err(error) = axum::serve(listener, service)
         .with_graceful_shutdown(end)
         .await
     {
@@ -56,6 +73,8 @@ fn router(api: Api) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi))
+        .route("/asyncapi.json", get(asyncapi::asyncapi))
+        .route("/mqtt", get(mqtt_ws::mqtt))
         .route("/api/v1/quarters", get(lists::quarters))
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::one))
@@ -81,6 +100,8 @@ fn router(api: Api) -> Router {
         health::healthz,
         health::readyz,
         health::metrics,
+        asyncapi::asyncapi,
+        mqtt_ws::mqtt,
         lists::quarters,
         lists::alerts,
         lists::dead_letters,

@@ -14,12 +14,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
 use super::config::InfluxConfig;
 use super::lines::Lines;
 use super::post::{Answer, Post};
 use super::sink::DeadLetter;
 use super::state::{SinkState, SinkStatus};
+use crate::backoff::Backoff;
 
 /// Requests a batch may cost once a part of it was refused.
 const MAX_REQUESTS: u32 = 64;

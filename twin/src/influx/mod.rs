@@ -8,7 +8,6 @@
 //! Invariant: a line is in the server, in the dead letters, or after the cursor. Writing a point
 //! again changes nothing in an InfluxDB, so whatever was not acknowledged is simply sent again.
 
-mod backoff;
 mod config;
 mod deliver;
 mod lines;

@@ -9,6 +9,7 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod declared;
+mod door;
 mod kept;
 mod tick;
 
@@ -17,27 +18,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Hooks, Message};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Message, TlsError};
 use quartier_plugin_host::{Host, HostError, LoadError};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
 use crate::engine::{self, Engine, Parts, RecoverError};
+use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
-use crate::gate::ConfiguredUsers;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
+use crate::mqtt::Mqtt;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
-use crate::status::{NodeStatus, Status};
+use crate::status::{Lag, NodeStatus, Status};
 use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
 use declared::Declared;
+use door::{Door, Front, Ports, broker_config, load_tls};
 use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
@@ -97,9 +100,15 @@ pub enum StartError {
     /// More plugins in a quarter than a stream can be routed to.
     #[error("quarter {0} has more than {max} plugins", max = crate::state::MAX_PLUGINS)]
     TooManyPlugins(String),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The broker does not start.
     #[error("mqtt: {0}")]
     Broker(#[from] quartier_broker::StartError),
+    /// A file for the connection to the external broker cannot be used.
+    #[error(transparent)]
+    External(#[from] external::FileError),
     /// The InfluxDB sink cannot work as configured.
     #[error(transparent)]
     Influx(#[from] influx::ConfigError),
@@ -113,15 +122,17 @@ pub struct Node {
     status: Arc<Status>,
     store: Arc<Store>,
     engine: Engine,
-    mqtt: SocketAddr,
+    mqtt: Option<SocketAddr>,
+    mqtts: Option<SocketAddr>,
     http: SocketAddr,
+    https: Option<SocketAddr>,
     /// True from the moment on in which no new input is taken.
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
-    front: JoinHandle<()>,
     ticker: JoinHandle<Kept>,
     outputs: Vec<JoinHandle<()>>,
+    reload: Arc<Notify>,
     status_topic: String,
     _data: DataDir,
 }
@@ -133,9 +144,11 @@ impl Node {
     /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
     pub async fn start(config: &Config, figures: PrometheusHandle) -> Result<Self, StartError> {
         let started = Instant::now();
-        let mqtt = listen("MQTT", config.mqtt.listen, "mqtt.listen").await?;
-        let http = listen("HTTP", config.http.listen, "http.listen").await?;
-        let (mqtt_address, http_address) = (mqtt.local_addr()?, http.local_addr()?);
+        let tls = load_tls(&config.mqtt)?;
+        let door = Door::open(config, tls.as_ref()).await?;
+        let http = Ports::of_http(config, tls.as_ref()).await?;
+        let (mqtt_address, mqtts_address) = door.addresses()?;
+        let (http_address, https_address) = (http.plain.local_addr()?, http.tls_address()?);
 
         let host = Host::new()?;
         let declared = Declared::read(config, &host)?;
@@ -160,14 +173,33 @@ impl Node {
 
         let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let audit = Arc::new(Audit::open(data.path())?);
+        let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let hooks = Hooks {
-            gate: Arc::new(ConfiguredUsers::new(&config.mqtt)),
+            gate: Arc::clone(&access) as Arc<dyn Gate>,
             intake: Arc::new(intake),
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
         let (kept, messages) = Kept::load(&store)?;
-        let broker = Arc::new(Broker::start(broker_config(config), hooks, messages)?);
+        let (closing, closed) = watch::channel(false);
+        let (ending, ended) = watch::channel(false);
+        let status_topic = format!("node/v1/{}/status", config.node.name);
+        let (mqtt, front): (Mqtt, Front) = match door {
+            Door::Embedded(ports) => {
+                let limits = broker_config(&config.mqtt);
+                let broker = Arc::new(Broker::start(limits, hooks, messages)?);
+                let front = ports.serve(Arc::clone(&broker), closed.clone());
+                (Mqtt::Embedded(broker), Box::pin(front))
+            }
+            Door::External(options) => {
+                let will = (status_topic.clone(), last_will(journal.stats().durable));
+                let external = External::new(*options, will, hooks.intake, hooks.retained);
+                let external = Arc::new(external);
+                let front = Arc::clone(&external).run(closed.clone(), ended.clone());
+                (Mqtt::External(external), Box::pin(front))
+            }
+        };
 
         let workers = engine::start_workers(
             assignments,
@@ -182,12 +214,10 @@ impl Node {
             store: Arc::clone(&store),
             snapshots,
             snapshot_entries: config.journal.snapshot_entries,
-            publisher: broker.publisher(),
+            mqtt: mqtt.clone(),
             workers,
         })?;
 
-        let (closing, closed) = watch::channel(false);
-        let (ending, ended) = watch::channel(false);
         let mut outputs = Vec::new();
         let influx = match &config.influx {
             Some(configured) => {
@@ -218,18 +248,38 @@ impl Node {
             journal,
             twin,
             folded: engine.folded(),
-            broker: Arc::clone(&broker),
+            mqtt,
             influx,
             plugins,
             started,
         });
-        let status_topic = format!("node/v1/{}/status", config.node.name);
         let api = http::Api {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             figures,
+            entrances: match (&config.mqtt.external, mqtt_address) {
+                (Some(address), _) => http::Entrances::External(address.clone()),
+                (None, mqtt) => http::Entrances::Embedded {
+                    mqtt: mqtt.unwrap_or(config.mqtt.listen),
+                    mqtts: mqtts_address,
+                    ws: http_address,
+                    wss: https_address,
+                },
+            },
+            websockets: http::WebSockets {
+                max_packet: config.mqtt.max_packet,
+                allow_origins: config.http.allow_origins.clone().into(),
+            },
         };
-        outputs.push(tokio::spawn(http::serve(http, api, ended)));
+        if let Some((listener, tls)) = http.tls {
+            let listener = http::TlsListener::new(listener, tls);
+            outputs.push(tokio::spawn(http::serve(
+                listener,
+                api.clone(),
+                ended.clone(),
+            )));
+        }
+        outputs.push(tokio::spawn(http::serve(http.plain, api, ended)));
         let ticker = tick::Ticker {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
@@ -237,31 +287,61 @@ impl Node {
             kept,
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
-        let front = tokio::spawn(async move { broker.serve(mqtt, until(closed)).await });
+        let reload = Arc::new(Notify::new());
+        let watch = AccessWatch::new(config, access, tls, audit);
+        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed)));
+        outputs.push(tokio::spawn(front));
         Ok(Self {
             status,
             store,
             engine,
             mqtt: mqtt_address,
+            mqtts: mqtts_address,
             http: http_address,
+            https: https_address,
             closing,
             ending,
-            front,
             ticker,
             outputs,
+            reload,
             status_topic,
             _data: data,
         })
     }
 
-    /// Address of MQTT; the port is the one that was had where 0 was configured.
-    pub fn mqtt_address(&self) -> SocketAddr {
+    /// Address of the embedded broker, where there is one; the port is the one that was had where
+    /// 0 was configured.
+    pub fn mqtt_address(&self) -> Option<SocketAddr> {
         self.mqtt
+    }
+
+    /// `host:port` of the broker, embedded or not.
+    pub fn mqtt_name(&self) -> String {
+        match (&self.status.mqtt, self.mqtt) {
+            (Mqtt::External(external), _) => external.name(),
+            (Mqtt::Embedded(_), address) => address.map_or_else(String::new, |a| a.to_string()),
+        }
+    }
+
+    /// Address of the embedded broker over TLS, where it is configured.
+    pub fn mqtts_address(&self) -> Option<SocketAddr> {
+        self.mqtts
     }
 
     /// Address of HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Address of HTTP over TLS, where it is configured.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https
+    }
+
+    /// Takes users, tokens, rules and certificates from their files at once; without this call it
+    /// is done within seconds of a change.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// How the node is.
@@ -277,7 +357,6 @@ impl Node {
             mut engine,
             closing,
             ending,
-            front,
             ticker,
             outputs,
             ..
@@ -286,14 +365,14 @@ impl Node {
             status: "offline",
             ..status.online()
         };
-        publish_status(&status.broker, &self.status_topic, &offline);
+        publish_status(&status.mqtt, &self.status_topic, &offline);
         closing.send_replace(true);
-        status.broker.shutdown(DRAIN).await;
-        let retained = status.broker.retained_kept();
-        let (front, ticker) = tokio::join!(front, ticker);
-        if front.is_err() {
-            tracing::error!("the listener did not end well");
-        }
+        status.mqtt.shutdown(DRAIN).await;
+        let retained = match &status.mqtt {
+            Mqtt::Embedded(broker) => broker.retained_kept(),
+            Mqtt::External(_) => Vec::new(),
+        };
+        let ticker = ticker.await;
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
             tracing::error!("the twin did not end well");
@@ -316,35 +395,26 @@ impl Node {
 }
 
 /// Publishes the node's status, retained.
-fn publish_status(broker: &Broker, topic: &str, status: &NodeStatus) {
+fn publish_status(mqtt: &Mqtt, topic: &str, status: &NodeStatus) {
     if let Ok(payload) = serde_json::to_vec(status) {
         let message = Message {
             topic: topic.to_owned(),
             payload: payload.into(),
             retain: true,
         };
-        broker.publisher().publish(vec![message]);
+        mqtt.publish(vec![message]);
     }
 }
 
-async fn until(mut flag: watch::Receiver<bool>) {
-    // An error means that the node is gone, which is the end as well.
-    let _ = flag.wait_for(|set| *set).await;
-}
-
-async fn listen(
-    what: &'static str,
-    address: SocketAddr,
-    key: &'static str,
-) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            what,
-            address,
-            source,
-            key,
-        })
+/// What the broker elsewhere says of a node that went without a word.
+fn last_will(position: u64) -> Vec<u8> {
+    let status = NodeStatus {
+        status: "offline",
+        position,
+        lag: Lag::default(),
+        warnings: vec!["the connection was lost".to_owned()],
+    };
+    serde_json::to_vec(&status).unwrap_or_default()
 }
 
 /// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
@@ -365,14 +435,6 @@ fn open_journal(
         ..journal::Options::default()
     };
     Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))
-}
-
-fn broker_config(config: &Config) -> quartier_broker::Config {
-    quartier_broker::Config {
-        max_connections: config.mqtt.max_connections,
-        max_packet: config.mqtt.max_packet,
-        ..quartier_broker::Config::default()
-    }
 }
 
 fn sink_config(configured: &Influx) -> InfluxConfig {

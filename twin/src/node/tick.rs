@@ -15,6 +15,7 @@ use crate::event::{Entry, Event};
 use crate::feed;
 use crate::journal::Batch;
 use crate::model::Millis;
+use crate::mqtt::Mqtt;
 use crate::status::Status;
 use crate::store::{Store, StoreError};
 
@@ -61,10 +62,13 @@ impl Ticker {
     /// not a task.
     fn keep_house(&mut self) {
         let (released, saved) = block_in_place(|| {
-            publish_status(&self.status.broker, &self.topic, &self.status.online());
+            publish_status(&self.status.mqtt, &self.topic, &self.status.online());
             let released = release(&self.status, &self.store);
-            let retained = self.status.broker.retained_kept();
-            (released, self.kept.save(retained, &self.store))
+            let saved = match &self.status.mqtt {
+                Mqtt::Embedded(broker) => self.kept.save(broker.retained_kept(), &self.store),
+                Mqtt::External(_) => Ok(()),
+            };
+            (released, saved)
         });
         if let Err(error) = released.and(saved) {
             tracing::error!(%error, "the store cannot be used; segments and messages wait");

@@ -4,12 +4,87 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::json as value;
+use utoipa::ToSchema;
 
-use crate::event::Decision;
+use crate::event::{Decision, Severity};
 use crate::grid::Aggregate;
 use crate::model::Millis;
 use crate::state::{Alert, Change};
+
+/// The newest value of a stream. [`stream_json`] writes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Value)]
+pub struct ValuePayload<'a> {
+    /// In `unit`.
+    pub value: f64,
+    /// UCUM code; empty for figures without one.
+    pub unit: &'a str,
+    /// Event time, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub time: String,
+    /// `good`; `uncertain`: metric or unit are not known; `bad`: outside the plausible range.
+    #[schema(pattern = "^(good|uncertain|bad)$")]
+    pub quality: &'a str,
+    /// Values that the stream has taken. A gap between two messages is what was not seen.
+    pub rev: u32,
+}
+
+/// What the streams of one metric in an H3 cell say together.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cell)]
+pub struct CellPayload {
+    /// Streams that have a value.
+    pub count: u32,
+    /// Mean, energetic where the metric says so.
+    pub mean: f64,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Sum.
+    pub sum: f64,
+    /// Assets that these streams belong to; of personal metrics five at least.
+    pub assets: u32,
+    /// Newest event time, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub time: String,
+}
+
+/// An active alert; an empty payload when it is over.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alert)]
+pub struct AlertPayload<'a> {
+    /// How bad it is.
+    #[schema(value_type = String, pattern = "^(info|warning|major|critical)$")]
+    pub severity: Severity,
+    /// Event time at which it was raised, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Value that decided last.
+    pub value: f64,
+    /// Limit it was held against, where the rule has one.
+    #[schema(required)]
+    pub limit: Option<f64>,
+    /// For people.
+    pub text: &'a str,
+    /// Plugin that raised it.
+    pub plugin: &'a str,
+    /// Id of the decision.
+    pub decision: u64,
+}
+
+/// A decision and its id.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DecisionRecord)]
+pub struct DecisionPayload<'a> {
+    /// Journal position of the decision.
+    pub id: u64,
+    /// What was decided.
+    #[serde(flatten)]
+    pub decision: &'a Decision,
+}
 
 /// `{"value":21.5,"unit":"Cel","time":"..","quality":"good","rev":42}`.
 pub fn stream_json(change: &Change, unit: &str) -> Bytes {
@@ -27,43 +102,43 @@ pub fn stream_json(change: &Change, unit: &str) -> Bytes {
     out.into()
 }
 
-/// `{"count":..,"mean":..,"min":..,"max":..,"sum":..,"assets":..,"time":".."}`.
+/// The aggregate of a cell.
 pub fn aggregate_json(aggregate: &Aggregate) -> Bytes {
-    json!({
-        "count": aggregate.count,
-        "mean": aggregate.mean,
-        "min": aggregate.min,
-        "max": aggregate.max,
-        "sum": aggregate.sum,
-        "assets": aggregate.assets,
-        "time": aggregate.time.to_string(),
+    json(&CellPayload {
+        count: aggregate.count,
+        mean: aggregate.mean,
+        min: aggregate.min,
+        max: aggregate.max,
+        sum: aggregate.sum,
+        assets: aggregate.assets,
+        time: aggregate.time.to_string(),
     })
-    .to_string()
-    .into()
 }
 
-/// Severity, since, value, limit, text and the id of the decision.
+/// An active alert.
 pub fn alert_json(alert: &Alert) -> Bytes {
-    json!({
-        "severity": alert.severity,
-        "since": alert.since.to_string(),
-        "value": alert.value,
-        "limit": alert.limit,
-        "text": alert.text,
-        "plugin": alert.plugin,
-        "decision": alert.decision,
+    json(&AlertPayload {
+        severity: alert.severity,
+        since: alert.since.to_string(),
+        value: alert.value,
+        limit: alert.limit,
+        text: &alert.text,
+        plugin: &alert.plugin,
+        decision: alert.decision,
     })
-    .to_string()
-    .into()
 }
 
 /// The audit record of a batch; its id is the journal position of the decision.
 pub fn decision_json(position: u64, decision: &Decision) -> Bytes {
-    let mut record = serde_json::to_value(decision).unwrap_or_default();
-    if let Some(fields) = record.as_object_mut() {
-        fields.insert("id".to_owned(), position.into());
-    }
-    record.to_string().into()
+    json(&DecisionPayload {
+        id: position,
+        decision,
+    })
+}
+
+/// Plain structs with finite or null numbers always serialize.
+fn json(payload: &impl Serialize) -> Bytes {
+    serde_json::to_vec(payload).unwrap_or_default().into()
 }
 
 fn number(out: &mut Vec<u8>, value: f64) {
@@ -79,7 +154,7 @@ fn number(out: &mut Vec<u8>, value: f64) {
 
 fn string(out: &mut Vec<u8>, text: &str) {
     if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
-        out.extend_from_slice(json!(text).to_string().as_bytes());
+        out.extend_from_slice(value!(text).to_string().as_bytes());
     } else {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());

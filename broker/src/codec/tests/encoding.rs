@@ -127,8 +127,8 @@ fn unsuback_tells_311_no_codes() {
 fn pingresp_and_disconnect() {
     let mut out = Vec::new();
     encode_ping_resp(&mut out);
-    encode_disconnect(ReasonCode::SessionTakenOver, "", &mut out);
-    encode_disconnect(ReasonCode::QuotaExceeded, "full", &mut out);
+    encode_disconnect(ReasonCode::SessionTakenOver, "", usize::MAX, &mut out);
+    encode_disconnect(ReasonCode::QuotaExceeded, "full", usize::MAX, &mut out);
     assert_eq!(out, b"\xd0\x00\xe0\x02\x8e\0\xe0\x09\x97\x07\x1f\0\x04full");
 }
 
@@ -190,7 +190,12 @@ fn what_does_not_fit_into_mqtt_is_not_written() {
 #[test]
 fn a_text_above_its_limit_is_cut() {
     let mut out = Vec::new();
-    encode_disconnect(ReasonCode::QuotaExceeded, &"a".repeat(70_000), &mut out);
+    encode_disconnect(
+        ReasonCode::QuotaExceeded,
+        &"a".repeat(70_000),
+        usize::MAX,
+        &mut out,
+    );
     assert_eq!(whole(&out).body.len(), 1 + 3 + 3 + 65_535);
 }
 

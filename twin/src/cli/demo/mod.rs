@@ -83,8 +83,9 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
         let node = Node::start(&config, figures)
             .await
             .map_err(Failure::usage)?;
-        let hints = hints(node.mqtt_address(), node.http_address(), prepared.note);
-        let shown = simulate_and_show(&node, args, hints, terminal).await;
+        let mqtt = node.mqtt_address().unwrap_or(config.mqtt.listen);
+        let hints = hints(mqtt, node.http_address(), prepared.note);
+        let shown = simulate_and_show(&node, mqtt, args, hints, terminal).await;
         node.stop().await;
         shown.map_err(Failure::fault)
     })
@@ -120,6 +121,7 @@ fn log_to_file(path: &Path) -> anyhow::Result<()> {
 
 async fn simulate_and_show(
     node: &Node,
+    mqtt: SocketAddr,
     args: &DemoArgs,
     hints: Vec<String>,
     terminal: bool,
@@ -131,7 +133,7 @@ async fn simulate_and_show(
             continue;
         };
         let fleet = Fleet::new(id, centre, args.devices as usize / CENTRES.len(), SEED);
-        let target = Target::local(node.mqtt_address().port());
+        let target = Target::local(mqtt.port());
         #[expect(clippy::cast_precision_loss, reason = "three")]
         let rate = args.rate / CENTRES.len() as f64;
         devices.spawn(simulated(

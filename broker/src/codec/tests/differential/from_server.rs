@@ -153,8 +153,9 @@ fn rumqttc_understands_pingresp_and_disconnect() {
         read_v5(encode_ping_resp),
         v5::Packet::PingResp(v5::PingResp)
     );
-    let write =
-        |text| read_v5(move |out| encode_disconnect(ReasonCode::SessionTakenOver, text, out));
+    let write = |text| {
+        read_v5(move |out| encode_disconnect(ReasonCode::SessionTakenOver, text, usize::MAX, out))
+    };
     let mut expected = v5::Disconnect::new(v5::DisconnectReasonCode::SessionTakenOver);
     assert_eq!(write(""), v5::Packet::Disconnect(expected.clone()));
     expected.properties = Some(v5::DisconnectProperties {
