@@ -179,12 +179,21 @@ impl Drop for Broker {
     }
 }
 
-/// Ends what is over by time and tells the metrics.
+/// Ends what is over by time, tells the metrics, and tells the connections that rights changed.
 async fn keep_house(hub: Arc<Hub>) {
     let mut interval = time::interval(HOUSEKEEPING);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut rights = hub.hooks.gate.changes();
+    let mut gate_open = true;
     loop {
-        interval.tick().await;
+        tokio::select! {
+            changed = rights.changed(), if gate_open => {
+                gate_open = changed.is_ok();
+                hub.ask_for_rights();
+                continue;
+            }
+            _ = interval.tick() => {}
+        }
         hub.expire();
         hub.stats().export();
     }

@@ -48,6 +48,9 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Topic aliases that one MQTT 5 client may set, announced; 0 turns them off.
     pub max_topic_alias: u16,
+    /// Levels of a topic or filter; beyond, a publish is not taken (0x90; 3.1.1 and QoS 0: dropped
+    /// and counted) and a filter is refused (0x8F; 3.1.1: 0x80).
+    pub max_topic_levels: usize,
     /// Time from accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds; an MQTT 5 client that asks for more is told to use this. 0 stays "no keep-alive".
@@ -71,6 +74,7 @@ impl Default for Config {
             max_retained: 1_000_000,
             max_subscriptions: 1_000,
             max_topic_alias: 64,
+            max_topic_levels: 32,
             connect_timeout: Duration::from_secs(10),
             keep_alive_max: u16::MAX,
             session_expiry_max: 7 * 24 * 3600,

@@ -2,6 +2,7 @@
 //! of exactly its topic, router.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Release};
 use std::time;
 
 use parking_lot::RwLock;
@@ -36,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: Semaphore,
     pub(crate) buffers: Buffers,
+    /// Rises whenever the rights of clients may have changed.
+    pub(crate) rights_changed: AtomicU64,
     /// Until when connections may drain, once the broker shuts down.
     pub(crate) closing: watch::Sender<Option<Instant>>,
     /// Told when a connection is closed.
@@ -60,6 +63,7 @@ impl Hub {
             counters,
             logins: Semaphore::new(LOGINS),
             buffers: Buffers::default(),
+            rights_changed: AtomicU64::new(0),
             closing: watch::Sender::new(None),
             gone: Notify::new(),
             config,
@@ -154,6 +158,12 @@ impl Hub {
                 })
             },
         )
+    }
+
+    /// Has every connection ask for its rights.
+    pub(crate) fn ask_for_rights(&self) {
+        self.rights_changed.fetch_add(1, Release);
+        self.sessions.wake_all();
     }
 
     /// Does what is left of a session that is over: ends its subscriptions, gives what it did not

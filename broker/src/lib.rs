@@ -13,6 +13,8 @@ mod config;
 mod connection;
 mod disk;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gate;
 mod group;
 mod hub;

@@ -206,9 +206,17 @@ impl Connection {
     /// Adds a publish with its topic to the run.
     fn resolved<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
         self.within_receive_maximum(&publish, run)?;
-        if publish.topic.starts_with('$') {
+        // What was taken already is a repetition whose PUBREC is missing, whatever has changed.
+        let taken = |this: &Self| -> Result<bool, End> {
+            Ok(publish.qos == QoS::ExactlyOnce && this.own()?.received.contains_key(&publish.pkid))
+        };
+        if let Some(reason) = self.refusal(publish.topic)
+            && !taken(self)?
+        {
             self.finish_run(run)?;
-            self.refuse(&publish);
+            // A 3.1.1 client cannot be told: to it every acknowledgement is a good one
+            // [MQTT-3.3.5-2].
+            self.acknowledge(&publish, Due::default(), reason);
             return Ok(());
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -246,12 +254,6 @@ impl Connection {
             return Err(End::Reason(ReasonCode::ReceiveMaximumExceeded, ""));
         }
         Ok(())
-    }
-
-    /// A publish to a topic that clients may not publish to. A 3.1.1 client cannot be told.
-    fn refuse(&mut self, publish: &Publish<'_>) {
-        self.hub.counters.dropped_not_authorized.add(1);
-        self.acknowledge(publish, Due::default(), ReasonCode::NotAuthorized);
     }
 
     pub(super) fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {

@@ -12,6 +12,7 @@ mod inbound;
 mod io;
 mod outbound;
 mod receipts;
+mod rights;
 mod subscribe;
 mod tcp;
 
@@ -30,6 +31,7 @@ use tracing::debug;
 use self::acks::{Acks, Due};
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
+use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
@@ -80,6 +82,7 @@ enum End {
 struct Connection {
     hub: Arc<Hub>,
     client: Client,
+    granted: Granted,
     session: Arc<Session>,
     generation: u64,
     wake: Arc<Notify>,
@@ -116,11 +119,19 @@ pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, mut stream: S, peer: Peer, d
 }
 
 impl Connection {
-    fn new(hub: Arc<Hub>, client: Client, opened: Opened, terms: Terms, connack: BytesMut) -> Self {
+    fn new(
+        hub: Arc<Hub>,
+        client: Client,
+        granted: Granted,
+        opened: Opened,
+        terms: Terms,
+        connack: BytesMut,
+    ) -> Self {
         let Opened {
             session,
             generation,
             wake,
+            present,
             ..
         } = opened;
         let mut connection = Self {
@@ -129,6 +140,7 @@ impl Connection {
             held_back: false,
             hub,
             client,
+            granted,
             session,
             generation,
             wake,
@@ -142,7 +154,11 @@ impl Connection {
             told: Aliases::up_to(terms.max_alias),
             last_packet: Instant::now(),
         };
-        connection.resume();
+        if present {
+            // An error is a take-over, which the connection finds out at once.
+            let _ = connection.restrict();
+            connection.resume();
+        }
         connection
     }
 
@@ -152,7 +168,7 @@ impl Connection {
         let timer = sleep_until(self.next_check());
         tokio::pin!(timer);
         loop {
-            if let Err(end) = self.work(stream).await {
+            if let Err(end) = self.turn(stream).await {
                 return end;
             }
             // Asked once: whoever finds the router behind has to wait for its progress.
@@ -195,6 +211,11 @@ impl Connection {
         }
         self.drain(stream).await;
         End::Reason(ReasonCode::ServerShuttingDown, "")
+    }
+
+    async fn turn<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        self.recheck()?;
+        self.work(stream).await
     }
 
     /// Does everything that can be done without waiting for somebody else.
@@ -318,7 +339,7 @@ impl Connection {
     /// Gives the session back, publishes the will, tells the client.
     async fn finish<S: Stream>(mut self, stream: &mut S, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
-        let with_will = end != End::Left;
+        let with_will = end != End::Left && self.may_leave_will();
         let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
         if left.over {
             self.hub.bury(&self.session);

@@ -17,6 +17,7 @@ mod harness;
 mod hostile;
 mod restart;
 mod retained;
+mod rights;
 mod sessions;
 mod shared;
 mod slow;

@@ -270,7 +270,7 @@ impl Node {
         };
         if let Some((listener, tls)) = http.tls {
             let listener = http::TlsListener::new(listener, tls);
-            outputs.push(tokio::spawn(http::serve(
+            outputs.push(tokio::spawn(http::serve_tls(
                 listener,
                 api.clone(),
                 ended.clone(),
