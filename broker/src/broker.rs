@@ -16,6 +16,7 @@ use crate::listener::{self, Place};
 use crate::publisher::{Publisher, draft};
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::sys;
 use crate::{Message, Peer, Tls};
 
 /// How often sessions are looked at for their expiry and metrics are told.
@@ -75,7 +76,10 @@ impl Broker {
                 hub.counters.dropped_retained_full.add(1);
             }
         }
-        let housekeeping = runtime.spawn(keep_house(hub.clone())).abort_handle();
+        let (house, figures) = (keep_house(hub.clone()), sys::tell(hub.clone()));
+        let housekeeping = runtime
+            .spawn(async { tokio::join!(house, figures) })
+            .abort_handle();
         Ok(Self { hub, housekeeping })
     }
 
@@ -184,6 +188,7 @@ async fn keep_house(hub: Arc<Hub>) {
         }
         for session in hub.sessions.expire(Instant::now()) {
             hub.bury(&session);
+            hub.counters.sessions_expired.add(1);
         }
         hub.stats().export();
     }

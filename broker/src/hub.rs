@@ -18,6 +18,7 @@ use crate::session::{QueueLimit, Session};
 use crate::sessions::Sessions;
 use crate::stats::{Counters, Stats};
 use crate::subscriptions::{Subscriptions, first_level};
+use crate::sys::Sys;
 
 /// Logins that may be checked at a time: hashing a password is slow on purpose.
 const LOGINS: usize = 4;
@@ -29,6 +30,7 @@ pub(crate) struct Hub {
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) retained: Retained,
+    pub(crate) sys: Sys,
     pub(crate) router: Router,
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: Semaphore,
@@ -53,6 +55,7 @@ impl Hub {
             sessions: Sessions::new(config.max_sessions),
             subscriptions: RwLock::default(),
             retained: Retained::new(config.max_retained),
+            sys: Sys::default(),
             router,
             counters,
             logins: Semaphore::new(LOGINS),
@@ -128,6 +131,21 @@ impl Hub {
                 })
             },
         );
+    }
+
+    /// Delivers what the broker says about itself.
+    pub(crate) fn publish_sys(&self, messages: &[Envelope]) {
+        let subscriptions = self.subscriptions.read();
+        for message in messages {
+            for subscriber in subscriptions.of_server(message.topic()) {
+                subscriber.session.deliver(
+                    std::iter::once(message),
+                    &subscriber.terms,
+                    self.queue_limit(),
+                    &self.counters,
+                );
+            }
+        }
     }
 
     /// Has every connection ask for its rights.

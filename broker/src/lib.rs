@@ -23,6 +23,7 @@ mod session;
 mod sessions;
 mod stats;
 mod subscriptions;
+mod sys;
 mod tls;
 mod will;
 mod window;

@@ -119,6 +119,15 @@ impl Sessions {
         })
     }
 
+    /// Messages that wait or are in flight, of all sessions.
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = |session: &Arc<Session>| {
+            let state = session.lock();
+            state.retained.len() + state.live.len() + state.window.len()
+        };
+        self.by_id.lock().sessions.values().map(waiting).sum()
+    }
+
     /// Wakes all connections.
     pub(crate) fn wake_all(&self) {
         for session in self.by_id.lock().sessions.values() {

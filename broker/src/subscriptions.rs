@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
+use crate::codec;
 use crate::session::{Session, Terms};
 
 /// A session and the terms under which it wants messages.
@@ -170,6 +171,25 @@ impl Subscriptions {
     /// The subscribers of exactly this topic.
     pub(crate) fn exact(&self, topic: &str) -> &[Subscriber] {
         self.exact.get(topic).map_or(&[], Vec::as_slice)
+    }
+
+    /// The subscribers of a topic of the server itself, which the router does not get.
+    pub(crate) fn of_server(&self, topic: &str) -> Vec<Subscriber> {
+        let mut found = self.exact(topic).to_vec();
+        if self.wild_levels.may_match(first_level(topic)) {
+            let feeds = self.wild.values();
+            for feed in feeds.filter(|feed| codec::matches(&feed.filter, topic)) {
+                found.extend_from_slice(&feed.subscribers.read());
+            }
+        }
+        found
+    }
+
+    /// Subscriptions, and how many of them are shared ones.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let exact: usize = self.exact.values().map(Vec::len).sum();
+        let wild = self.wild.values().map(|feed| feed.subscribers.read().len());
+        (exact + wild.sum::<usize>(), 0)
     }
 
     /// Whether a wildcard filter may match topics with this first level.

@@ -28,7 +28,7 @@ impl Bench {
     }
 
     async fn subscribe(&self, filter: &str) -> (Arc<Session>, Arc<Feed>) {
-        let session = Arc::new(Session::new(filter.into(), 1));
+        let session = Arc::new(Session::new(filter.into(), None, 1));
         let terms = Terms {
             qos: QoS::AtLeastOnce,
             no_local: false,

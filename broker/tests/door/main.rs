@@ -18,5 +18,6 @@ mod retained;
 mod rights;
 mod sessions;
 mod slow;
+mod sys;
 mod tls;
 mod wire;
