@@ -3,21 +3,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Release};
+use std::time;
 
 use parking_lot::RwLock;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::buffers::Buffers;
-use crate::codec::Publish;
+use crate::codec::{Publish, QoS};
 use crate::config::{Config, Hooks};
 use crate::envelope::{Draft, Envelope, Parts};
+use crate::kept::{Keeper, Key, Loaded};
+use crate::levels::first_level;
 use crate::retained::Retained;
 use crate::router::Router;
-use crate::session::{QueueLimit, Session};
+use crate::session::{Out, QueueLimit, Session};
 use crate::sessions::Sessions;
 use crate::stats::{Counters, Stats};
-use crate::subscriptions::{Subscriptions, first_level};
+use crate::subscriptions::{Subscriber, Subscriptions};
 use crate::sys::Sys;
 
 /// Logins that may be checked at a time: hashing a password is slow on purpose.
@@ -31,6 +34,7 @@ pub(crate) struct Hub {
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) retained: Retained,
     pub(crate) sys: Sys,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) router: Router,
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: Semaphore,
@@ -50,12 +54,14 @@ impl Hub {
         hooks: Hooks,
         router: Router,
         counters: Arc<Counters>,
+        keeper: Arc<Keeper>,
     ) -> Self {
         Self {
-            sessions: Sessions::new(config.max_sessions),
+            sessions: Sessions::new(config.max_sessions, keeper.clone()),
             subscriptions: RwLock::default(),
-            retained: Retained::new(config.max_retained),
+            retained: Retained::new(config.max_retained, keeper.clone()),
             sys: Sys::default(),
+            keeper,
             router,
             counters,
             logins: Semaphore::new(LOGINS),
@@ -68,28 +74,48 @@ impl Hub {
         }
     }
 
+    /// Takes what an earlier life has left.
+    pub(crate) fn restore(&self, loaded: &Loaded) {
+        self.sessions.restore(&loaded.sessions, loaded.last_number);
+        for message in &loaded.retained {
+            self.retained.restore(message);
+        }
+        let mut subscriptions = self.subscriptions.write();
+        for session in &loaded.sessions {
+            for (filter, known) in session.lock().filters() {
+                let terms = known.terms;
+                let session = session.clone();
+                subscriptions.add(filter, Subscriber { session, terms });
+            }
+        }
+    }
+
     /// How much may wait for one client.
     pub(crate) fn queue_limit(&self) -> QueueLimit {
         limit_of(&self.config)
     }
 
-    /// Publishes messages in order. `parts` makes one of an element; it is not called where
-    /// nobody wants the message.
+    /// Publishes messages in order; the keeper's round to wait for until they are on disk for all
+    /// who need that. `draft` makes one of an element; it is not called where nobody wants the
+    /// message.
     pub(crate) fn publish<'a, T>(
         &self,
         items: impl Iterator<Item = T>,
         topic_and_retain: impl Fn(&T) -> (&'a str, bool),
         draft: impl Fn(&T) -> Draft,
-    ) {
+    ) -> u64 {
         let subscriptions = self.subscriptions.read();
+        let (limit, counters) = (self.queue_limit(), &*self.counters);
         let mut router = None;
+        let mut round = 0;
         for item in items {
             let (topic, retain) = topic_and_retain(&item);
             let keep = retain && !self.hooks.retained.owns(topic);
             let exact = subscriptions.exact(topic);
-            let wild =
-                !topic.starts_with('$') && subscriptions.wildcard_may_match(first_level(topic));
-            if !keep && exact.is_empty() && !wild {
+            let first = first_level(topic);
+            let tree = subscriptions.tree_may_match(first);
+            let wild = !topic.starts_with('$') && subscriptions.wildcard_may_match(first);
+            if !keep && exact.is_none() && !tree && !wild {
                 continue;
             }
             let draft = draft(&item);
@@ -100,22 +126,26 @@ impl Hub {
             } else {
                 draft.seal(0)
             };
-            if keep && !self.retained.keep(&message) {
-                self.counters.dropped_retained_full.add(1);
+            if keep {
+                match self.retained.keep(&message) {
+                    Ok(kept) => round = round.max(kept),
+                    Err(_) => counters.dropped_retained_full.add(1),
+                }
             }
-            for subscriber in exact {
-                subscriber.session.deliver(
-                    std::iter::once(&message),
-                    &subscriber.terms,
-                    self.queue_limit(),
-                    &self.counters,
-                );
+            if let Some(seats) = exact {
+                round = round.max(seats.deliver(&message, limit, counters));
+            }
+            if tree {
+                subscriptions.matching(topic, |seats| {
+                    round = round.max(seats.deliver(&message, limit, counters));
+                });
             }
         }
+        round
     }
 
-    /// Publishes what a client sent.
-    pub(crate) fn publish_from(&self, origin: u64, publishes: &[Publish<'_>]) {
+    /// Publishes what a client sent; the round to wait for.
+    pub(crate) fn publish_from(&self, origin: u64, publishes: &[Publish<'_>]) -> u64 {
         self.publish(
             publishes.iter(),
             |publish| (publish.topic, publish.retain),
@@ -130,20 +160,22 @@ impl Hub {
                     origin,
                 })
             },
-        );
+        )
     }
 
-    /// Delivers what the broker says about itself.
+    /// Delivers what the broker says about itself, which the router does not get.
     pub(crate) fn publish_sys(&self, messages: &[Envelope]) {
         let subscriptions = self.subscriptions.read();
+        let (limit, counters) = (self.queue_limit(), &*self.counters);
+        // QoS 0: no round to wait for.
         for message in messages {
-            for subscriber in subscriptions.of_server(message.topic()) {
-                subscriber.session.deliver(
-                    std::iter::once(message),
-                    &subscriber.terms,
-                    self.queue_limit(),
-                    &self.counters,
-                );
+            if let Some(seats) = subscriptions.exact(message.topic()) {
+                seats.deliver(message, limit, counters);
+            }
+            if subscriptions.tree_may_match(first_level(message.topic())) {
+                subscriptions.matching(message.topic(), |seats| {
+                    seats.deliver(message, limit, counters);
+                });
             }
         }
     }
@@ -154,9 +186,19 @@ impl Hub {
         self.sessions.wake_all();
     }
 
-    /// Ends all subscriptions of a session that is over and forgets it.
+    /// Does what is left of a session that is over: ends its subscriptions, gives what it did not
+    /// deliver of shared ones to other members, publishes its will, forgets it.
     pub(crate) fn bury(&self, session: &Arc<Session>) {
-        let filters = std::mem::take(&mut session.lock().filters);
+        let _whole = session.kept.as_ref().map(|kept| kept.whole());
+        let mut state = session.lock();
+        let filters = state.take_filters();
+        let will = state.will.take();
+        let (mut sequences, mut undelivered) = state.window.take();
+        // A QoS 2 message that was sent goes to nobody else [MQTT-4.8.2-5].
+        undelivered.retain(|out| out.qos != QoS::ExactlyOnce);
+        let queued: Vec<Out> = state.take_queued().collect();
+        let received = std::mem::take(&mut state.received);
+        drop(state);
         if !filters.is_empty() {
             let mut subscriptions = self.subscriptions.write();
             for filter in &filters {
@@ -166,6 +208,52 @@ impl Hub {
             }
         }
         self.sessions.remove(session);
+        sequences.extend(queued.iter().map(|out| out.sequence));
+        undelivered.extend(queued);
+        self.hand_on(&undelivered);
+        if let Some(will) = will {
+            will.publish(self, session.number);
+        }
+        if let Some(kept) = &session.kept {
+            sequences
+                .into_iter()
+                .for_each(|sequence| session.done(sequence));
+            for pkid in received.into_keys() {
+                kept.remove(Key::Received(session.number, pkid));
+            }
+            kept.remove(Key::Session(session.number));
+        }
+    }
+
+    /// Gives messages of shared subscriptions to members that are left (MQTT 5, 4.8.2).
+    fn hand_on(&self, undelivered: &[Out]) {
+        let subscriptions = self.subscriptions.read();
+        for out in undelivered {
+            let share = out.share.as_deref().filter(|_| out.qos != QoS::AtMostOnce);
+            if let Some(group) = share.and_then(|share| subscriptions.group(share)) {
+                group.deliver(&out.message, self.queue_limit(), &self.counters);
+            }
+        }
+    }
+
+    /// Ends what is over by time: sessions, waits of wills, retained messages.
+    pub(crate) fn expire(&self) {
+        let now = time::Instant::now();
+        for session in self.sessions.expire(now) {
+            self.bury(&session);
+            self.counters.sessions_expired.add(1);
+        }
+        for session in self.sessions.with_due_will(now) {
+            let _whole = self.keeper.whole();
+            let mut state = session.lock();
+            let will = state.will_due.take().and_then(|_| state.will.take());
+            drop(state);
+            if let Some(will) = will {
+                session.changed();
+                will.publish(self, session.number);
+            }
+        }
+        self.retained.expire();
     }
 
     /// Counters and gauges.
@@ -175,11 +263,6 @@ impl Hub {
             ..self.counters.snapshot()
         }
     }
-
-    /// All retained messages that the broker keeps itself.
-    pub(crate) fn retained_kept(&self) -> Vec<Envelope> {
-        self.retained.all()
-    }
 }
 
 /// How much may wait for one client.
@@ -187,5 +270,6 @@ pub(crate) fn limit_of(config: &Config) -> QueueLimit {
     QueueLimit {
         messages: config.max_queue_messages,
         bytes: config.max_queue_bytes,
+        when_full: config.when_queue_full,
     }
 }

@@ -64,6 +64,10 @@ pub struct Stats {
     pub router_jumps: u64,
     /// Times that the router was built again.
     pub router_rebuilds: u64,
+    /// Times that what must survive the process could not be written; it is tried again.
+    pub disk_failures: u64,
+    /// Entries on disk that could not be read at the start and were removed.
+    pub disk_unreadable: u64,
 }
 
 macro_rules! counters {
@@ -101,7 +105,7 @@ counters! {
     dropped_expired, dropped_too_large, dropped_intake_full, dropped_not_authorized, dropped_topic_levels, dropped_rights_lost,
     subscriptions_refused,
     dropped_retained_full, slow_clients, protocol_errors, keep_alive_timeouts, taken_over,
-    router_jumps, router_rebuilds,
+    router_jumps, router_rebuilds, disk_failures, disk_unreadable,
 }
 
 /// One number that many tasks count.

@@ -126,7 +126,7 @@ impl Figures {
         let connected = stats.clients;
         // An answer counts when it is owed: it may wait for a disk for a moment.
         let messages_sent = stats.sent + stats.accepted + stats.packets_answered;
-        let (subscriptions, shared) = hub.subscriptions.read().counts();
+        let held = hub.sessions.held();
         let retained = hub.retained.len() + hub.sys.0.read().len();
         let dropped = [
             stats.dropped_queue_full,
@@ -151,17 +151,14 @@ impl Figures {
                 ("clients/expired", stats.sessions_expired),
                 ("messages/received", stats.packets_received),
                 ("messages/sent", messages_sent),
-                (
-                    "messages/stored",
-                    (retained + hub.sessions.waiting()) as u64,
-                ),
+                ("messages/stored", (retained + held.messages) as u64),
                 ("publish/messages/received", stats.received),
                 ("publish/messages/sent", stats.sent),
                 ("publish/messages/dropped", dropped.iter().sum()),
                 ("bytes/received", stats.bytes_received),
                 ("bytes/sent", stats.bytes_sent),
-                ("subscriptions/count", subscriptions as u64),
-                ("shared_subscriptions/count", shared as u64),
+                ("subscriptions/count", held.filters as u64),
+                ("shared_subscriptions/count", held.shared as u64),
                 ("retained messages/count", retained as u64),
             ],
         }

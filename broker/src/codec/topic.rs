@@ -65,6 +65,18 @@ pub(crate) fn covers(rule: &str, filter: &str) -> bool {
     levels.next().is_none()
 }
 
+/// Whether some topic may match both filters, valid and neither shared.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    loop {
+        match (ones.next(), others.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one == "+" || other == "+" => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Group and filter of `$share/{group}/{filter}`; `None` for every other filter.
 pub(crate) fn shared(filter: &str) -> Option<(&str, &str)> {
     filter

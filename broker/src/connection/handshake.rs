@@ -21,7 +21,7 @@ use crate::codec::{
 };
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::sessions::NotOpened;
+use crate::sessions::{NotOpened, Opening};
 use crate::will::Will;
 use crate::{Client, Granted, Login, Peer, Refused};
 
@@ -197,7 +197,7 @@ impl Request {
                 maximum_packet_size: u32::try_from(config.max_packet).ok(),
                 assigned_client_id: self.assigned.then_some(&*self.id),
                 topic_alias_maximum: Some(config.max_topic_alias),
-                shared_available: Some(false),
+                shared_available: Some(true),
                 server_keep_alive: (terms.keep_alive != self.asked_keep_alive)
                     .then_some(terms.keep_alive),
                 ..ConnAckProperties::default()
@@ -207,7 +207,7 @@ impl Request {
 }
 
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
-async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
+async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
     let asked = hub.rights_changed.load(Acquire);
     let granted = login(hub, &request, &peer).await?;
     let may_leave = |will: &Will| granted.rights.may_publish(&will.topic);
@@ -223,15 +223,33 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
     if connack.len() > request.terms.max_packet {
         return Err(ReasonCode::PacketTooLarge);
     }
-    let opened = hub
+    let mut opened = hub
         .sessions
-        .open(&request.id, granted.user.as_ref(), request.clean)
+        .open(Opening {
+            id: request.id.clone(),
+            user: granted.user.clone(),
+            clean: request.clean,
+            expiry: request.terms.expiry,
+            inflight: request.terms.inflight,
+            will: request.will.take(),
+        })
         .map_err(|error| match error {
             NotOpened::Full => ReasonCode::QuotaExceeded,
             NotOpened::Foreign => ReasonCode::NotAuthorized,
         })?;
+    // Of the same user, who may have lost the right to it.
+    let may_not_leave = |will: &mut Box<Will>| !granted.rights.may_publish(&will.topic);
+    let mut not_left = opened.will.take_if(may_not_leave);
+    if let Some(replaced) = &opened.replaced {
+        not_left = not_left.or(replaced.lock().will.take_if(may_not_leave));
+    }
+    let not_left = u64::from(not_left.is_some());
+    hub.counters.dropped_not_authorized.add(not_left);
     if let Some(replaced) = &opened.replaced {
         hub.bury(replaced);
+    }
+    if let Some(will) = opened.will.take() {
+        will.publish(hub, opened.session.number);
     }
     hub.counters.taken_over.add(u64::from(opened.taken_over));
     hub.counters.accepted.add(1);
@@ -257,7 +275,6 @@ async fn admit(hub: &Arc<Hub>, request: Request, peer: Peer) -> Result<Connectio
         },
         opened,
         request.terms,
-        request.will,
         connack,
     ))
 }

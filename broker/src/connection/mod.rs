@@ -12,6 +12,7 @@ mod inbound;
 mod io;
 mod outbound;
 mod pace;
+mod receipts;
 mod rights;
 mod subscribe;
 mod tcp;
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
-use self::acks::Acks;
+use self::acks::{Acks, Due};
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
 use self::pace::Pace;
@@ -38,7 +39,6 @@ use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;
 use crate::sessions::Opened;
-use crate::will::Will;
 use crate::{Client, Peer};
 
 /// Written bytes that the client has not read, above which it is not read either.
@@ -89,7 +89,6 @@ struct Connection {
     generation: u64,
     wake: Arc<Notify>,
     terms: Terms,
-    will: Option<Will>,
     read: BytesMut,
     /// Whether `read` may hold a whole packet that was not looked at.
     unlooked: bool,
@@ -98,6 +97,10 @@ struct Connection {
     unflushed: bool,
     acks: Acks,
     durable: watch::Receiver<u64>,
+    /// The keeper's rounds.
+    written: watch::Receiver<u64>,
+    /// A message for the client waits for one.
+    held_back: bool,
     /// Topics by the client's aliases.
     aliases: HashMap<u16, Arc<str>>,
     /// Aliases that the client was told.
@@ -127,7 +130,6 @@ impl Connection {
         granted: Granted,
         opened: Opened,
         terms: Terms,
-        will: Option<Will>,
         connack: BytesMut,
     ) -> Self {
         let Opened {
@@ -140,6 +142,8 @@ impl Connection {
         let mut connection = Self {
             pace: Pace::new(hub.config.max_publish_rate),
             durable: hub.hooks.intake.durable(),
+            written: hub.keeper.written(),
+            held_back: false,
             hub,
             client,
             granted,
@@ -147,7 +151,6 @@ impl Connection {
             generation,
             wake,
             terms,
-            will,
             read: BytesMut::new(),
             unlooked: true,
             write: connack,
@@ -206,6 +209,7 @@ impl Connection {
                         return End::Reason(ReasonCode::UnspecifiedError, "the log is closed");
                     }
                 }
+                _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                 _ = progress.changed(), if congested => {}
                 () = &mut timer => {
                     if !reading {
@@ -234,10 +238,9 @@ impl Connection {
             if self.unlooked && self.may_read() {
                 self.look().await?;
             }
-            let durable = *self.durable.borrow_and_update();
-            self.acks
-                .write(durable, self.terms.version, &mut self.write);
-            let more = self.fill()?;
+            let disk = self.on_disk();
+            self.acks.write(disk, self.terms.version, &mut self.write);
+            let more = self.fill(disk.round)?;
             self.send(stream).await?;
             let more_to_read = self.unlooked && self.may_read();
             let more_to_write = more && self.write.is_empty();
@@ -249,6 +252,18 @@ impl Connection {
         self.hub.buffers.give_back(&mut self.read);
         self.hub.buffers.give_back(&mut self.write);
         Ok(())
+    }
+
+    /// How far the disks are.
+    fn on_disk(&mut self) -> Due {
+        let keeper_matters = self.session.kept.is_some() || self.acks.wait_for_keeper();
+        Due {
+            position: *self.durable.borrow_and_update(),
+            round: match keeper_matters {
+                true => *self.written.borrow_and_update(),
+                false => 0,
+            },
+        }
     }
 
     /// Whether the client may send more.
@@ -310,10 +325,9 @@ impl Connection {
         // Late is as good as never: the process ends.
         let _ = timeout_at(deadline, async {
             loop {
-                let durable = *self.durable.borrow_and_update();
-                self.acks
-                    .write(durable, self.terms.version, &mut self.write);
-                if self.fill().is_err() || self.send(stream).await.is_err() {
+                let disk = self.on_disk();
+                self.acks.write(disk, self.terms.version, &mut self.write);
+                if self.fill(disk.round).is_err() || self.send(stream).await.is_err() {
                     return;
                 }
                 let waiting = self.unflushed || !self.write.is_empty();
@@ -330,6 +344,7 @@ impl Connection {
                             return;
                         }
                     }
+                    _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                     () = self.wake.notified() => {}
                     () = sleep_until(linger), if self.acks.is_empty() && !waiting => {
                         return;
@@ -343,20 +358,20 @@ impl Connection {
     /// Gives the session back, publishes the will, tells the client.
     async fn finish<S: Stream>(mut self, stream: &mut S, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
-        if !self.session.leave(self.generation, self.terms.expiry) {
+        let with_will = end != End::Left && self.may_leave_will();
+        let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
+        if left.over {
             self.hub.bury(&self.session);
         }
-        if let Some(will) = self.will.take_if(|_| end != End::Left)
-            && self.may_leave_will(&will.topic)
-        {
+        if let Some(will) = left.will {
             will.publish(&self.hub, self.session.number);
         }
         if end == End::Lost {
             return;
         }
-        let durable = *self.durable.borrow();
+        let disk = self.on_disk();
         let (version, max_packet) = (self.terms.version, self.terms.max_packet);
-        self.acks.write(durable, version, &mut self.write);
+        self.acks.write(disk, version, &mut self.write);
         let mut patience = Duration::ZERO;
         if let End::Reason(reason, text) = end {
             if version == Version::V5 {

@@ -2,8 +2,8 @@
 
 use super::{Connection, End};
 use crate::buffers::SIZE;
-use crate::codec::{AckKind, Delivery, QoS, ReasonCode, encode_ack};
-use crate::session::Out;
+use crate::codec::{Ack, AckKind, Delivery, QoS, ReasonCode};
+use crate::session::{Out, State};
 use crate::window::Step;
 
 impl Connection {
@@ -14,31 +14,35 @@ impl Connection {
         };
         let unfinished = state.window.unfinished();
         drop(state);
+        let written = *self.written.borrow();
         for (pkid, step) in unfinished {
             match step {
                 Step::Publish(out) if !self.readable(&out) => self.forget_unread(&out, pkid),
                 Step::Publish(out) => self.encode(&out, pkid, true),
-                Step::Release => {
-                    let (version, out) = (self.terms.version, &mut self.write);
-                    encode_ack(AckKind::PubRel, pkid, ReasonCode::Success, version, out);
+                Step::Release(round) => {
+                    let round = if round <= written { 0 } else { round };
+                    self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
                 }
             }
         }
     }
 
-    /// Ends a message in flight as if its client had refused it.
-    fn forget_unread(&self, out: &Out, pkid: u16) {
-        let Some(mut state) = self.session.own(self.generation) else {
-            return;
+    /// Ends a message in flight as if its client had acknowledged it. A QoS 2 message may have
+    /// reached it, so its identifier is released.
+    fn forget_unread(&mut self, out: &Out, pkid: u16) {
+        let reason = ReasonCode::Success;
+        let ack = Ack { pkid, reason };
+        // An error is a take-over, which the connection finds out at once.
+        let _ = match out.qos {
+            QoS::ExactlyOnce => self.pubrec(ack),
+            _ => self.puback(ack),
         };
-        match out.qos {
-            QoS::ExactlyOnce => drop(state.window.received(pkid, true)),
-            _ => drop(state.window.acknowledged(pkid)),
-        }
     }
 
-    /// Takes messages from the session until the write buffer is full; true when it is.
-    pub(super) fn fill(&mut self) -> Result<bool, End> {
+    /// Takes messages from the session until the write buffer is full; true when it is. A QoS 2
+    /// message for a session that is kept waits until `written` is the keeper's round that has it:
+    /// sent before, a crash would have it sent once more under another identifier.
+    pub(super) fn fill(&mut self, written: u64) -> Result<bool, End> {
         let session = self.session.clone();
         let Some(mut state) = session.own(self.generation) else {
             return Err(End::Reason(ReasonCode::SessionTakenOver, ""));
@@ -51,24 +55,43 @@ impl Connection {
             ));
         }
         let inflight = self.terms.inflight;
+        let mut held_back = false;
         while self.write.len() < SIZE {
-            let next =
-                state.next(|out, window| out.qos == QoS::AtMostOnce || window.len() < inflight);
+            let next = state.next(|out, window| {
+                held_back = out.qos == QoS::ExactlyOnce && out.round > written;
+                let room = window.len() < inflight && window.is_free(out.sequence);
+                out.qos == QoS::AtMostOnce || (room && !held_back)
+            });
             let Some(out) = next else { break };
             if !self.deliverable(&out) {
+                self.drop_undeliverable(&out, &mut state);
                 continue;
             }
             let pkid = match out.qos {
                 QoS::AtMostOnce => 0,
-                _ => state.window.push(out.clone()).unwrap_or_default(),
+                _ => state.window.push(out.clone()),
             };
             if self.write.capacity() == 0 {
                 self.write = self.hub.buffers.lend();
             }
-            self.encode(&out, pkid, false);
+            self.encode(&out, pkid, out.again);
         }
         self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
+        self.held_back = held_back;
         Ok(self.write.len() >= SIZE)
+    }
+
+    /// A QoS 2 message of an earlier life may have reached the client, which then holds its
+    /// identifier until a PUBREL.
+    fn drop_undeliverable(&mut self, out: &Out, state: &mut State) {
+        if out.again && out.qos == QoS::ExactlyOnce {
+            let pkid = state.window.push_released(out.sequence);
+            let round = self.session.released(out.sequence);
+            state.window.released_in(pkid, round);
+            self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
+        } else {
+            self.session.done(out.sequence);
+        }
     }
 
     fn deliverable(&self, out: &Out) -> bool {
@@ -81,14 +104,13 @@ impl Connection {
             return false;
         }
         let fits = self.terms.max_packet == u32::MAX as usize
-            || delivery(out, 1, false, ids(&out.subscription_id)).size(self.terms.version)
-                <= self.terms.max_packet;
+            || delivery(out, 1, false).size(self.terms.version) <= self.terms.max_packet;
         counters.dropped_too_large.add(u64::from(!fits));
         fits
     }
 
     fn encode(&mut self, out: &Out, pkid: u16, dup: bool) {
-        let mut packet = delivery(out, pkid, dup, ids(&out.subscription_id));
+        let mut packet = delivery(out, pkid, dup);
         let topic = packet.topic;
         let mut new_alias = self.told.shorten(&mut packet);
         if new_alias && packet.size(self.terms.version) > self.terms.max_packet {
@@ -107,16 +129,7 @@ impl Connection {
     }
 }
 
-/// Of an identifier that is 0 for none.
-fn ids(id: &u32) -> &[u32] {
-    if *id == 0 {
-        &[]
-    } else {
-        std::slice::from_ref(id)
-    }
-}
-
-fn delivery<'a>(out: &'a Out, pkid: u16, dup: bool, ids: &'a [u32]) -> Delivery<'a> {
+fn delivery(out: &Out, pkid: u16, dup: bool) -> Delivery<'_> {
     Delivery {
         dup,
         qos: out.qos,
@@ -127,6 +140,6 @@ fn delivery<'a>(out: &'a Out, pkid: u16, dup: bool, ids: &'a [u32]) -> Delivery<
         forward: out.message.properties(),
         message_expiry: out.message.seconds_left(),
         topic_alias: None,
-        subscription_ids: ids,
+        subscription_ids: out.ids.as_slice(),
     }
 }

@@ -54,7 +54,7 @@ impl Connection {
         let lost: Vec<Box<str>> = {
             let state = self.own()?;
             let covered = |filter: &Box<str>| self.granted.rights.may_subscribe(filter);
-            let lost = state.filters.iter().filter(|filter| !covered(filter));
+            let lost = state.filters().keys().filter(|filter| !covered(filter));
             lost.cloned().collect()
         };
         for filter in lost {
@@ -98,10 +98,14 @@ impl Connection {
         }
     }
 
-    /// Whether the will may be published now.
-    pub(super) fn may_leave_will(&self, topic: &str) -> bool {
+    /// Whether the will may be published, as far as is known when the connection ends.
+    pub(super) fn may_leave_will(&self) -> bool {
+        let will = self.own().ok().and_then(|state| state.will.clone());
+        let Some(will) = will else {
+            return true;
+        };
         let rights = self.hub.hooks.gate.rights(&self.client);
-        let may = rights.is_some_and(|rights| rights.may_publish(topic));
+        let may = rights.is_some_and(|rights| rights.may_publish(&will.topic));
         self.hub
             .counters
             .dropped_not_authorized

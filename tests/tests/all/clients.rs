@@ -6,12 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use quartier_tests::{
-    Finished, Node, NodeConfig, Process, chromium, has_mosquitto_clients, node_script, python, run,
-    workspace,
+    Finished, Node, NodeConfig, Process, chromium, has_mosquitto_clients, node_script, python,
+    quartier, run, workspace,
 };
 use rumqttc::v5::mqttbytes::QoS as QoS5;
 use rumqttc::v5::mqttbytes::v5::LastWill;
 use rumqttc::{Event, Packet, QoS};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,6 +151,44 @@ fn mqtt_js_over_websocket_in_node() {
     };
     let node = node();
     let done = run(script.arg(format!("ws://{}/mqtt", node.http())), SCRIPT);
+    assert_done(&done);
+}
+
+#[test]
+fn mqtt_js_over_websocket_and_tls() {
+    let Some(mut script) = node_script("mqttjs.mjs") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for args in [
+        vec!["ca", "--out", &at("ca")],
+        vec![
+            "server",
+            "--ca",
+            &at("ca"),
+            "--host",
+            "localhost",
+            "--out",
+            &at("server"),
+        ],
+    ] {
+        let done = run(Command::new(quartier()).arg("cert").args(&args), PATIENCE);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+    let node = Node::start(NodeConfig {
+        mqtt: format!(
+            "cert_file = \"{0}/server.crt\"\nkey_file = \"{0}/server.key\"\n",
+            at("server")
+        ),
+        http: "tls_listen = \"127.0.0.1:0\"\n".to_owned(),
+        ..NodeConfig::of("johannstadt")
+    });
+    let url = format!("wss://localhost:{}/mqtt", node.https().unwrap().port());
+    let done = run(
+        script.arg(url).env("NODE_EXTRA_CA_CERTS", at("ca/ca.crt")),
+        SCRIPT,
+    );
     assert_done(&done);
 }
 

@@ -30,4 +30,6 @@ mod replay;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]
+mod utilities;
+#[cfg(test)]
 mod websocket;

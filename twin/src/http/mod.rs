@@ -8,6 +8,7 @@ mod cells;
 mod health;
 mod lists;
 mod mqtt_ws;
+mod plain;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use axum::routing::get;
 use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use quartier_broker::Peer;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -28,10 +31,11 @@ use utoipa::OpenApi;
 
 use crate::status::Status;
 use crate::store::Store;
+use mqtt_ws::Remote;
 use problem::Problem;
 
 pub use asyncapi::Entrances;
-pub use mqtt_ws::{Remote, WebSockets};
+pub use mqtt_ws::WebSockets;
 pub use tls::TlsListener;
 
 /// What the handlers work with.
@@ -50,10 +54,19 @@ pub struct Api {
 }
 
 /// Serves until `ended` is true and requests under way are answered.
-pub async fn serve<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
+pub async fn serve(listener: TcpListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(plain::PlainListener(listener), api, ended).await;
+}
+
+/// The same over TLS.
+pub async fn serve_tls(listener: TlsListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(listener, api, ended).await;
+}
+
+async fn serve_any<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
 where
-    L: Listener<Addr: std::fmt::Debug>,
-    for<'a> Remote: Connected<IncomingStream<'a, L>>,
+    L: Listener<Addr = Peer>,
+    Remote: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;

@@ -25,10 +25,11 @@ use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
 use quartier_broker::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
 
+use super::Api;
+use super::plain::PlainListener;
 use super::problem::Problem;
-use super::{Api, TlsListener};
+use super::tls::TlsListener;
 use crate::mqtt::Mqtt;
 
 /// The name of MQTT among WebSocket's subprotocols [MQTT-6.0.0-3], [MQTT-6.0.0-4].
@@ -49,14 +50,11 @@ pub struct WebSockets {
 
 /// The far end of an HTTP connection.
 #[derive(Debug, Clone)]
-pub struct Remote(Peer);
+pub(super) struct Remote(Peer);
 
-impl Connected<IncomingStream<'_, TcpListener>> for Remote {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(Peer {
-            address: *stream.remote_addr(),
-            certificate: None,
-        })
+impl Connected<IncomingStream<'_, PlainListener>> for Remote {
+    fn connect_info(stream: IncomingStream<'_, PlainListener>) -> Self {
+        Self(stream.remote_addr().clone())
     }
 }
 
