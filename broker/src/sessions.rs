@@ -108,10 +108,7 @@ impl Sessions {
     pub(crate) fn open(&self, opening: Opening) -> Result<Opened, NotOpened> {
         let mut by_id = self.by_id.lock();
         match by_id.sessions.get(&opening.id).cloned() {
-            Some(session) if session.is_foreign_to(opening.user.as_ref()) => {
-                Err(NotOpened::Foreign)
-            }
-            Some(session) => match resume(&session, opening) {
+            Some(session) => match resume(&session, opening)? {
                 Resumed::Yes(opened) => Ok(*opened),
                 Resumed::No(opening, taken_over) => {
                     Ok(self.create(&mut by_id, *opening, Some(session), taken_over))
@@ -217,15 +214,18 @@ enum Resumed {
     No(Box<Opening>, bool),
 }
 
-fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
+fn resume(session: &Arc<Session>, opening: Opening) -> Result<Resumed, NotOpened> {
     let mut state = session.lock();
     let taken_over = state.phase == Phase::Connected;
     let expired = matches!(state.phase, Phase::Away(Some(t)) if t <= Instant::now());
+    if session.user != opening.user && !expired && state.phase != Phase::Ended {
+        return Err(NotOpened::Foreign);
+    }
     let old = std::mem::replace(&mut state.wake, Arc::new(Notify::new()));
     old.notify_one();
     if opening.clean || expired || state.phase == Phase::Ended || session.kept.is_none() {
         state.phase = Phase::Ended;
-        return Resumed::No(Box::new(opening), taken_over);
+        return Ok(Resumed::No(Box::new(opening), taken_over));
     }
     state.generation += 1;
     state.phase = Phase::Connected;
@@ -242,7 +242,7 @@ fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
     session.changed();
     let (generation, wake) = (state.generation, state.wake.clone());
     drop(state);
-    Resumed::Yes(Box::new(Opened {
+    Ok(Resumed::Yes(Box::new(Opened {
         session: session.clone(),
         generation,
         wake,
@@ -250,7 +250,7 @@ fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
         taken_over,
         replaced: None,
         will,
-    }))
+    })))
 }
 
 #[cfg(test)]

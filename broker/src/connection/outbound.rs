@@ -2,9 +2,9 @@
 
 use super::{Connection, End};
 use crate::buffers::SIZE;
-use crate::codec::{Ack, AckKind, Delivery, QoS, ReasonCode};
+use crate::codec::{AckKind, Delivery, QoS, ReasonCode};
 use crate::session::{Out, State};
-use crate::window::Step;
+use crate::window::{Progress, Step};
 
 impl Connection {
     /// Sends again what an earlier connection of the session left unfinished [MQTT-4.4.0-1].
@@ -27,16 +27,22 @@ impl Connection {
         }
     }
 
-    /// Ends a message in flight as if its client had acknowledged it. A QoS 2 message may have
-    /// reached it, so its identifier is released.
+    /// Ends a message in flight that the client may not read any more. A QoS 2 message may have
+    /// reached it, and then it holds the identifier until a PUBREL.
     fn forget_unread(&mut self, out: &Out, pkid: u16) {
-        let reason = ReasonCode::Success;
-        let ack = Ack { pkid, reason };
-        // An error is a take-over, which the connection finds out at once.
-        let _ = match out.qos {
-            QoS::ExactlyOnce => self.pubrec(ack),
-            _ => self.puback(ack),
+        let Some(mut state) = self.session.own(self.generation) else {
+            return;
         };
+        if out.qos == QoS::ExactlyOnce {
+            if let Progress::Release(sequence) = state.window.received(pkid, false) {
+                let round = self.session.released(sequence);
+                state.window.released_in(pkid, round);
+                drop(state);
+                self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
+            }
+        } else if let Progress::Done(sequence) = state.window.acknowledged(pkid) {
+            self.session.done(sequence);
+        }
     }
 
     /// Takes messages from the session until the write buffer is full; true when it is. A QoS 2
@@ -76,8 +82,8 @@ impl Connection {
             }
             self.encode(&out, pkid, out.again);
         }
-        self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
         self.held_back = held_back;
+        self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
         Ok(self.write.len() >= SIZE)
     }
 

@@ -53,7 +53,7 @@ impl Connection {
         self.granted.suspect = true;
         let lost: Vec<Box<str>> = {
             let state = self.own()?;
-            let covered = |filter: &Box<str>| self.granted.rights.may_subscribe(filter);
+            let covered = |filter: &str| self.granted.rights.may_subscribe(filter);
             let lost = state.filters().keys().filter(|filter| !covered(filter));
             lost.cloned().collect()
         };
@@ -98,18 +98,17 @@ impl Connection {
         }
     }
 
-    /// Whether the will may be published, as far as is known when the connection ends.
+    /// Whether the will, if there is one, may be published now.
     pub(super) fn may_leave_will(&self) -> bool {
-        let will = self.own().ok().and_then(|state| state.will.clone());
-        let Some(will) = will else {
-            return true;
+        let topic = match self.own() {
+            Ok(state) => state.will.as_ref().map(|will| will.topic.clone()),
+            Err(_) => None,
         };
+        let Some(topic) = topic else { return true };
         let rights = self.hub.hooks.gate.rights(&self.client);
-        let may = rights.is_some_and(|rights| rights.may_publish(&will.topic));
-        self.hub
-            .counters
-            .dropped_not_authorized
-            .add(u64::from(!may));
+        let may = rights.is_some_and(|rights| rights.may_publish(&topic));
+        let refused = &self.hub.counters.dropped_not_authorized;
+        refused.add(u64::from(!may));
         may
     }
 }

@@ -147,16 +147,6 @@ impl Session {
         Some(round)
     }
 
-    /// Whether it still is somebody's, and not this user's.
-    pub(crate) fn is_foreign_to(&self, user: Option<&Arc<str>>) -> bool {
-        let over = match self.state.lock().phase {
-            Phase::Connected => false,
-            Phase::Away(until) => until.is_some_and(|until| until <= Instant::now()),
-            Phase::Ended => true,
-        };
-        !over && self.user.as_ref() != user
-    }
-
     /// Ends the connection of the client, if there is one, as too slow.
     pub(crate) fn overrun(&self) {
         let mut state = self.state.lock();
