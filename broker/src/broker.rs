@@ -18,6 +18,7 @@ use crate::listener::{self, Place};
 use crate::publisher::Publisher;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::sys;
 use crate::{DiskFailed, Peer, Tls};
 
 /// How often the clock is looked at for what expires or is due, and metrics are told.
@@ -85,7 +86,10 @@ impl Broker {
         let thread = keeper
             .start(disk, counters)
             .map_err(|_| StartError::Keeper)?;
-        let housekeeping = runtime.spawn(keep_house(hub.clone())).abort_handle();
+        let (house, figures) = (keep_house(hub.clone()), sys::tell(hub.clone()));
+        let housekeeping = runtime
+            .spawn(async { tokio::join!(house, figures) })
+            .abort_handle();
         Ok(Self {
             hub,
             housekeeping,
