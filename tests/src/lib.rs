@@ -5,6 +5,7 @@
 //! A helper that cannot do its work panics with what it knows: in a test that is the report.
 
 mod broker;
+mod clients;
 mod databases;
 mod http;
 mod load;
@@ -14,19 +15,22 @@ mod node;
 mod process;
 mod random;
 mod wait;
+mod websocket;
 
 use std::path::{Path, PathBuf};
 
 pub use broker::Mosquitto;
+pub use clients::{chromium, node_script, python};
 pub use databases::{Influx1, Victoria};
 pub use http::{Answer, get, get_json, post};
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
 pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
-pub use mqtt::{Client, ConnectOptions, Packet, Version, publish_packet};
+pub use mqtt::{Client, ConnectOptions, Packet, Version, connect_packet, publish_packet};
 pub use node::{Node, NodeConfig, quartier};
 pub use process::{Finished, Process, cpu_seconds, resident_bytes, run};
 pub use random::Random;
 pub use wait::{eventually, eventually_some, pause};
+pub use websocket::WebSocket;
 
 /// Folder of the workspace.
 pub fn workspace() -> &'static Path {

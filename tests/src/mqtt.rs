@@ -268,7 +268,8 @@ fn parse(first: u8, body: &[u8], version: Version) -> Packet {
     }
 }
 
-fn connect_packet(options: &ConnectOptions<'_>) -> Vec<u8> {
+/// A CONNECT, encoded; keep-alive 60 s.
+pub fn connect_packet(options: &ConnectOptions<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.push(if options.version == Version::V5 { 5 } else { 4 });

@@ -91,6 +91,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Address of the API over TLS, with the certificate files of [`Mqtt`].
     pub tls_listen: Option<SocketAddr>,
+    /// Origins of pages that may use `/mqtt` beside the node's own; `*` is all.
+    pub allow_origins: Vec<String>,
 }
 
 impl Default for Http {
@@ -98,6 +100,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tls_listen: None,
+            allow_origins: Vec::new(),
         }
     }
 }

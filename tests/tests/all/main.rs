@@ -6,6 +6,10 @@ mod access;
 #[cfg(test)]
 mod access_matrix;
 #[cfg(test)]
+mod asyncapi;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;
@@ -25,3 +29,7 @@ mod outage;
 mod replay;
 #[cfg(test)]
 mod topics;
+#[cfg(test)]
+mod utilities;
+#[cfg(test)]
+mod websocket;

@@ -1,6 +1,7 @@
 //! `/asyncapi.json`: the topics of the node as an AsyncAPI 3 document, made of the table of topics
 //! and of the types that make the payloads.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use axum::Json;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::Api;
+use crate::access::BUILT_IN;
 use crate::external::Address;
 use crate::status::NodeStatus;
 use crate::topics::{
@@ -38,7 +40,9 @@ pub enum Entrances {
 /// The topics of this node: AsyncAPI 3.
 #[utoipa::path(get, path = "/asyncapi.json", responses((status = 200, body = Value)))]
 pub(super) async fn asyncapi(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     Json(document(&api.entrances, host))
 }
 
@@ -63,7 +67,7 @@ pub(super) fn document(entrances: &Entrances, host: Option<&str>) -> Value {
         "info": {
             "title": "Quartier",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
+            "description": description(),
             "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
         },
         "defaultContentType": "application/json",
@@ -88,9 +92,25 @@ pub(super) fn document(entrances: &Entrances, host: Option<&str>) -> Value {
     })
 }
 
-const DESCRIPTION: &str = "Digital twins of city quarters over MQTT 3.1.1 and 5. What a client may \
-    publish and subscribe to follows from the roles of its user; everything else is refused. \
-    Messages may come twice (QoS 1): `time` and `rev` tell.";
+fn description() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for rule in BUILT_IN {
+        let (role, action, filter) = (rule.role, rule.action.as_str(), rule.filter);
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "\n| {role} | {action} | `{filter}` | {} |",
+            rule.reason
+        );
+    }
+    text
+}
+
+const INTRODUCTION: &str = "Digital twins of city quarters over MQTT 3.1.1 and 5. Messages may \
+    come twice (QoS 1): `time` and `rev` tell.\n\nWhat a client may do follows from the roles of \
+    its user, and everything else is refused. These are the rights without rules of the node's \
+    own; `{quarter}` and `{asset}` are those of the user.\n\n| role | may | topics | for |\n\
+    |---|---|---|---|";
 
 fn channel(topic: &Topic) -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
@@ -165,7 +185,7 @@ fn schemas() -> Map<String, Value> {
         "type": ["string", "number"],
     });
     schemas.insert("Reading".to_owned(), reading(&number, &time));
-    schemas.insert("Readings".to_owned(), readings(&number, &time));
+    schemas.insert("Readings".to_owned(), readings(&time));
     schemas
 }
 
@@ -191,7 +211,7 @@ fn reading(number: &Value, time: &Value) -> Value {
     })
 }
 
-fn readings(number: &Value, time: &Value) -> Value {
+fn readings(time: &Value) -> Value {
     json!({
         "anyOf": [
             {
@@ -267,8 +287,12 @@ fn servers(entrances: &Entrances, host: Option<&str>) -> Map<String, Value> {
                 ("ws", Some(*ws)),
                 ("wss", *wss),
             ];
-            let known = all.into_iter().filter_map(|(p, address)| Some((p, address?)));
-            known.map(|(p, address)| server(p, as_seen(address, host))).collect()
+            let known = all
+                .into_iter()
+                .filter_map(|(p, address)| Some((p, address?)));
+            known
+                .map(|(p, address)| server(p, as_seen(address, host)))
+                .collect()
         }
     }
 }

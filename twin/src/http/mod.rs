@@ -3,9 +3,12 @@
 //! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
 
 mod assets;
+mod asyncapi;
 mod cells;
 mod health;
 mod lists;
+mod mqtt_ws;
+mod plain;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -13,10 +16,13 @@ mod tls;
 
 use std::sync::Arc;
 
+use axum::extract::connect_info::Connected;
 use axum::routing::get;
-use axum::serve::Listener;
+use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use quartier_broker::Peer;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -25,8 +31,11 @@ use utoipa::OpenApi;
 
 use crate::status::Status;
 use crate::store::Store;
+use mqtt_ws::Remote;
 use problem::Problem;
 
+pub use asyncapi::Entrances;
+pub use mqtt_ws::WebSockets;
 pub use tls::TlsListener;
 
 /// What the handlers work with.
@@ -38,17 +47,32 @@ pub struct Api {
     pub store: Arc<Store>,
     /// Figures in Prometheus' text format.
     pub figures: PrometheusHandle,
+    /// Where MQTT clients connect.
+    pub entrances: Entrances,
+    /// What they may do over WebSocket.
+    pub websockets: WebSockets,
 }
 
 /// Serves until `ended` is true and requests under way are answered.
-pub async fn serve<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
+pub async fn serve(listener: TcpListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(plain::PlainListener(listener), api, ended).await;
+}
+
+/// The same over TLS.
+pub async fn serve_tls(listener: TlsListener, api: Api, ended: watch::Receiver<bool>) {
+    serve_any(listener, api, ended).await;
+}
+
+async fn serve_any<L>(listener: L, api: Api, mut ended: watch::Receiver<bool>)
 where
-    L: Listener<Addr: std::fmt::Debug>,
+    L: Listener<Addr = Peer>,
+    Remote: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let end = async move {
         let _ = ended.wait_for(|ended| *ended).await;
     };
-    if let Err(error) = axum::serve(listener, router(api))
+    let service = router(api).into_make_service_with_connect_info::<Remote>();
+    if let Err(error) = axum::serve(listener, service)
         .with_graceful_shutdown(end)
         .await
     {
@@ -62,6 +86,8 @@ fn router(api: Api) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi))
+        .route("/asyncapi.json", get(asyncapi::asyncapi))
+        .route("/mqtt", get(mqtt_ws::mqtt))
         .route("/api/v1/quarters", get(lists::quarters))
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::one))
@@ -87,6 +113,8 @@ fn router(api: Api) -> Router {
         health::healthz,
         health::readyz,
         health::metrics,
+        asyncapi::asyncapi,
+        mqtt_ws::mqtt,
         lists::quarters,
         lists::alerts,
         lists::dead_letters,

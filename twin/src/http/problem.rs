@@ -29,6 +29,14 @@ impl Problem {
         }
     }
 
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self {
+            status: 403,
+            title: "Forbidden",
+            detail: detail.into(),
+        }
+    }
+
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self {
             status: 404,

@@ -40,6 +40,7 @@ impl TlsListener {
     }
 
     fn begin(&self, stream: TcpStream, address: SocketAddr) {
+        let _ = stream.set_nodelay(true);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             let (tls, ready) = (Arc::clone(&self.tls), self.ready.clone());
             tokio::spawn(handshake(tls, stream, address, ready, place));
