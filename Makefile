@@ -1,10 +1,11 @@
 # Everything a newcomer needs: `make run`, `make test`, `make bench`.
-.PHONY: run test bench plugins lint help
+.PHONY: run test bench fuzz plugins lint help
 
 help:
 	@echo "make run    build, and start three quarters with simulated devices"
 	@echo "make test   formatting, lints, licences, all tests"
 	@echo "make bench  the ratio table against mosquitto"
+	@echo "make fuzz   broker: packets and connections, seconds=600 each (nightly Rust)"
 
 # Where cargo puts what it builds.
 built = $${CARGO_TARGET_DIR:-target}
@@ -38,3 +39,10 @@ bench:
 	$(MAKE) --no-print-directory plugins
 	cargo build --workspace --bins --release
 	$(built)/release/bench
+
+# A few thousand inputs of the same run in `make test`.
+seconds ?= 600
+fuzz:
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cargo +nightly fuzz run --fuzz-dir broker/fuzz packet -- -max_total_time=$(seconds)
+	cargo +nightly fuzz run --fuzz-dir broker/fuzz connection -- -max_total_time=$(seconds)

@@ -2,23 +2,25 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time;
 
-use crate::codec::valid_topic;
 use crate::config::{Config, Hooks};
 use crate::hub::{Hub, limit_of};
+use crate::kept::{Keeper, load};
 use crate::listener::{self, Place};
-use crate::publisher::{Publisher, draft};
+use crate::publisher::Publisher;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
-use crate::{Message, Peer, Tls};
+use crate::{DiskFailed, Peer, Tls};
 
-/// How often sessions are looked at for their expiry and metrics are told.
+/// How often the clock is looked at for what expires or is due, and metrics are told.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// For the last words of connections after the deadline of a shutdown.
 const GRACE: Duration = Duration::from_millis(200);
@@ -32,12 +34,20 @@ pub enum StartError {
     /// The router's threads could not be started.
     #[error("the MQTT router did not start: no thread, or no answer from it")]
     Router,
+    /// What must survive the process could not be read.
+    #[error(transparent)]
+    Disk(#[from] DiskFailed),
+    /// The thread that writes it could not be started.
+    #[error("the MQTT broker has no thread to write its state")]
+    Keeper,
 }
 
 /// An MQTT 3.1.1 and 5 broker.
 pub struct Broker {
     hub: Arc<Hub>,
     housekeeping: AbortHandle,
+    /// Writes what must survive; taken when it is waited for.
+    keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Broker {
@@ -49,34 +59,38 @@ impl std::fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// Starts the broker without a listener: [`Broker::serve`] gives it one. `retained_kept` are
-    /// the retained messages of an earlier life ([`Broker::retained_kept`]). Logs of rumqttd are
-    /// costly below the level `warn`; filter them out.
+    /// Starts the broker without a listener, with what an earlier life left on the disk:
+    /// [`Broker::serve`] gives it one. Logs of rumqttd are costly below the level `warn`; filter
+    /// them out. Reads the disk and blocks for it.
     ///
     /// # Errors
-    /// No tokio runtime, or no threads.
-    pub fn start(
-        config: Config,
-        hooks: Hooks,
-        retained_kept: Vec<Message>,
-    ) -> Result<Self, StartError> {
+    /// No tokio runtime, no threads, or the disk cannot be read.
+    pub fn start(config: Config, hooks: Hooks) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let counters = Arc::new(Counters::default());
+        let keeper = Arc::new(Keeper::new());
+        let durable = *hooks.intake.durable().borrow();
+        let loaded = load(&*hooks.disk, &keeper, durable, &counters)?;
         let router =
             Router::start(limit_of(&config), counters.clone()).map_err(|_| StartError::Router)?;
-        let hub = Arc::new(Hub::new(config, hooks, router, counters));
-        for message in retained_kept
-            .iter()
-            .filter(|message| valid_topic(&message.topic))
-        {
-            if !hub.hooks.retained.owns(&message.topic)
-                && !hub.retained.keep(&draft(message).seal(0))
-            {
-                hub.counters.dropped_retained_full.add(1);
-            }
-        }
+        let disk = hooks.disk.clone();
+        let hub = Arc::new(Hub::new(
+            config,
+            hooks,
+            router,
+            counters.clone(),
+            keeper.clone(),
+        ));
+        hub.restore(&loaded);
+        let thread = keeper
+            .start(disk, counters)
+            .map_err(|_| StartError::Keeper)?;
         let housekeeping = runtime.spawn(keep_house(hub.clone())).abort_handle();
-        Ok(Self { hub, housekeeping })
+        Ok(Self {
+            hub,
+            housekeeping,
+            keeper: Mutex::new(Some(thread)),
+        })
     }
 
     /// Accepts connections until `shutdown` is ready or the broker shuts down. Connections go on
@@ -117,17 +131,6 @@ impl Broker {
         self.hub.stats()
     }
 
-    /// The retained messages that the broker keeps itself, in the order of their topics. Properties
-    /// of MQTT 5 are not among them.
-    pub fn retained_kept(&self) -> Vec<Message> {
-        let message = |envelope: crate::envelope::Envelope| Message {
-            topic: envelope.topic().to_owned(),
-            payload: envelope.payload_bytes(),
-            retain: true,
-        };
-        self.hub.retained_kept().into_iter().map(message).collect()
-    }
-
     /// Kills the router as a publish to a topic beyond ASCII would.
     #[cfg(test)]
     pub(crate) fn kill_router(&self) {
@@ -135,9 +138,9 @@ impl Broker {
     }
 
     /// Shuts down: accepts and reads nothing more, acknowledges what becomes durable within
-    /// `deadline`, publishes wills (their retained messages are kept), tells MQTT 5 clients 0x8B
-    /// and closes. Returns when all connections are closed, shortly after the deadline at the
-    /// latest.
+    /// `deadline`, publishes wills that are not to wait, tells MQTT 5 clients 0x8B and closes.
+    /// Returns when all connections are closed and everything that must survive is on disk,
+    /// shortly after the deadline at the latest.
     pub async fn shutdown(&self, deadline: Duration) {
         let deadline = time::Instant::now() + deadline;
         self.hub.closing.send_replace(Some(deadline));
@@ -153,6 +156,14 @@ impl Broker {
         })
         .await;
         self.housekeeping.abort();
+        let until = (deadline + GRACE).into_std();
+        self.hub.keeper.stop(until);
+        let thread = self.keeper.lock().take();
+        if let Some(thread) = thread {
+            // A write that takes longer than the deadline is the process's last.
+            let end = tokio::task::spawn_blocking(move || thread.join());
+            let _ = time::timeout_at(deadline + 2 * GRACE, end).await;
+        }
         self.hub.stats().export();
     }
 }
@@ -161,21 +172,29 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.housekeeping.abort();
         let now = time::Instant::now();
+        self.hub.keeper.stop(now.into_std());
         self.hub
             .closing
             .send_if_modified(|closing| closing.replace(now).is_none());
     }
 }
 
-/// Ends expired sessions and tells the metrics.
+/// Ends what is over by time, tells the metrics, and tells the connections that rights changed.
 async fn keep_house(hub: Arc<Hub>) {
     let mut interval = time::interval(HOUSEKEEPING);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut rights = hub.hooks.gate.changes();
+    let mut gate_open = true;
     loop {
-        interval.tick().await;
-        for session in hub.sessions.expire(Instant::now()) {
-            hub.bury(&session);
+        tokio::select! {
+            changed = rights.changed(), if gate_open => {
+                gate_open = changed.is_ok();
+                hub.ask_for_rights();
+                continue;
+            }
+            _ = interval.tick() => {}
         }
+        hub.expire();
         hub.stats().export();
     }
 }

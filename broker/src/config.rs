@@ -5,6 +5,19 @@ use std::time::Duration;
 
 use crate::{Disk, Gate, Intake, RetainedSource};
 
+/// What happens to a message for a client whose queue is full. It is counted in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// QoS 0 is dropped. QoS 1 and 2 end the connection with 0x97, so that the client knows; for a
+    /// client that is away they are dropped.
+    #[default]
+    Disconnect,
+    /// It is dropped.
+    DropNewest,
+    /// The oldest one that waits is dropped for it; what is on its way to the client is not.
+    DropOldest,
+}
+
 /// Limits and times of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -17,11 +30,12 @@ pub struct Config {
     pub max_packet: usize,
     /// QoS 1 and 2 messages on their way to one client, at least 1; the client may ask for less.
     pub max_inflight: u16,
-    /// Messages waiting for one client. When full, QoS 0 is dropped and counted; QoS 1 and 2 end
-    /// the connection with 0x97, and are dropped and counted for a client that is away.
+    /// Messages waiting for one client.
     pub max_queue_messages: usize,
-    /// Bytes waiting for one client, with the same consequence.
+    /// Bytes waiting for one client.
     pub max_queue_bytes: usize,
+    /// When one of them is reached.
+    pub when_queue_full: WhenFull,
     /// Publishes of one client that wait to be durable, at least 1. When full, its socket is not
     /// read. Announced to MQTT 5 as receive maximum.
     pub max_pending: u16,
@@ -34,6 +48,9 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Topic aliases that one MQTT 5 client may set, announced; 0 turns them off.
     pub max_topic_alias: u16,
+    /// Levels of a topic or filter; beyond, a publish is not taken (0x90; 3.1.1 and QoS 0: dropped
+    /// and counted) and a filter is refused (0x8F; 3.1.1: 0x80).
+    pub max_topic_levels: usize,
     /// Time from accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds; an MQTT 5 client that asks for more is told to use this. 0 stays "no keep-alive".
@@ -51,11 +68,13 @@ impl Default for Config {
             max_inflight: 1_000,
             max_queue_messages: 100_000,
             max_queue_bytes: 32 << 20,
+            when_queue_full: WhenFull::Disconnect,
             max_pending: 1_000,
             max_pending_bytes: 1 << 20,
             max_retained: 1_000_000,
             max_subscriptions: 1_000,
             max_topic_alias: 64,
+            max_topic_levels: 32,
             connect_timeout: Duration::from_secs(10),
             keep_alive_max: u16::MAX,
             session_expiry_max: 7 * 24 * 3600,

@@ -8,7 +8,8 @@ pub struct DiskFailed;
 /// Keys that were put or, without a value, removed.
 pub type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-/// A durable map. Called on a thread of the broker's own, so it may block.
+/// A durable map. It may block: it is read once, by [`crate::Broker::start`], and then written by a
+/// thread of the broker's own.
 pub trait Disk: Send + Sync + 'static {
     /// Calls `each(key, value)` for all there is, in the order of the keys.
     ///

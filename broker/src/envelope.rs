@@ -24,7 +24,7 @@ const RETAIN: u8 = 0b100;
 pub(crate) const HOST: u64 = 0;
 
 /// Seconds since the first call, plus one.
-fn uptime() -> u32 {
+pub(crate) fn uptime() -> u32 {
     static START: OnceLock<Instant> = OnceLock::new();
     let seconds = START.get_or_init(Instant::now).elapsed().as_secs();
     u32::try_from(seconds).unwrap_or(u32::MAX).saturating_add(1)
@@ -130,12 +130,17 @@ impl Envelope {
         self.number::<8>(8)
     }
 
+    /// When it is too late, in [`uptime`]; `None` for never.
+    pub(crate) fn expires(&self) -> Option<u32> {
+        u32::try_from(self.number::<4>(16))
+            .ok()
+            .filter(|expires| *expires != 0)
+    }
+
     /// Seconds left: `None` for ever, `Some(0)` when it is too late.
     pub(crate) fn seconds_left(&self) -> Option<u32> {
-        match self.number::<4>(16) {
-            0 => None,
-            expires => Some(u32::try_from(expires).unwrap_or(0).saturating_sub(uptime())),
-        }
+        self.expires()
+            .map(|expires| expires.saturating_sub(uptime()))
     }
 
     /// As published.
@@ -179,11 +184,6 @@ impl Envelope {
         self.0.get(self.payload_at()..).unwrap_or_default()
     }
 
-    /// Payload of the message, sharing the buffer.
-    pub(crate) fn payload_bytes(&self) -> Bytes {
-        self.0.slice(self.payload_at().min(self.0.len())..)
-    }
-
     /// Bytes in memory.
     pub(crate) fn size(&self) -> usize {
         self.0.len()
@@ -219,7 +219,6 @@ mod tests {
                 .is_some_and(|left| (4..=5).contains(&left))
         );
         assert_eq!(&back.router_topic()[..], "m/ä/b".as_bytes());
-        assert_eq!(&back.payload_bytes()[..], b"x");
     }
 
     #[test]

@@ -13,8 +13,13 @@ mod config;
 mod connection;
 mod disk;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gate;
+mod group;
 mod hub;
+mod kept;
+mod levels;
 mod listener;
 mod publisher;
 mod retained;
@@ -24,6 +29,7 @@ mod sessions;
 mod stats;
 mod subscriptions;
 mod tls;
+mod tree;
 mod will;
 mod window;
 
@@ -45,9 +51,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use broker::{Broker, StartError};
-pub use config::{Config, Hooks};
+pub use config::{Config, Hooks, WhenFull};
 pub use disk::{Changes, Disk, DiskFailed};
 pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
+pub use kept::retained_entry;
 pub use publisher::Publisher;
 pub use stats::Stats;
 pub use tls::{Tls, TlsError, TlsFiles, TlsStream};

@@ -1,4 +1,4 @@
-//! Sessions by client identifier: opening, take-over, expiry.
+//! Sessions by client identifier: opening, take-over, expiry, wills that are due.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,19 +7,35 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::kept::Keeper;
 use crate::session::{Phase, Session};
+use crate::will::Will;
 
 /// All sessions of the broker.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     by_id: Mutex<ById>,
     max: usize,
+    keeper: Arc<Keeper>,
 }
 
 #[derive(Debug, Default)]
 struct ById {
     sessions: HashMap<Arc<str>, Arc<Session>>,
     numbers: u64,
+}
+
+/// What a CONNECT asks for.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) id: Arc<str>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) clean: bool,
+    /// Seconds that the session is to outlive the connection.
+    pub(crate) expiry: u32,
+    /// QoS 1 and 2 messages that the client takes at a time.
+    pub(crate) inflight: usize,
+    pub(crate) will: Option<Will>,
 }
 
 /// A session as a CONNECT finds it.
@@ -34,22 +50,39 @@ pub(crate) struct Opened {
     pub(crate) present: bool,
     /// Another connection had the session or its identifier until now.
     pub(crate) taken_over: bool,
-    /// The session that this one replaces; its subscriptions have to go.
+    /// The session that this one replaces, to be buried.
     pub(crate) replaced: Option<Arc<Session>>,
+    /// Of the connection that was taken over, to be published now.
+    pub(crate) will: Option<Box<Will>>,
 }
 
-/// There is no room for another session.
+/// The client gets no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many sessions")]
-pub(crate) struct Full;
+pub(crate) enum NotOpened {
+    /// There is no room for another one.
+    #[error("too many sessions")]
+    Full,
+    /// Its identifier has a session that belongs to another user.
+    #[error("the session belongs to another user")]
+    Foreign,
+}
 
 impl Sessions {
     /// No sessions, at most `max`.
-    pub(crate) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize, keeper: Arc<Keeper>) -> Self {
         Self {
             by_id: Mutex::default(),
             max,
+            keeper,
         }
+    }
+
+    /// Takes sessions of an earlier life. `last_number` is the highest that one has had.
+    pub(crate) fn restore(&self, sessions: &[Arc<Session>], last_number: u64) {
+        let mut by_id = self.by_id.lock();
+        by_id.numbers = by_id.numbers.max(last_number);
+        let entries = sessions.iter().map(|one| (one.id.clone(), one.clone()));
+        by_id.sessions.extend(entries);
     }
 
     /// Sessions, connected or not.
@@ -57,51 +90,58 @@ impl Sessions {
         self.by_id.lock().sessions.len()
     }
 
-    /// The session of a client: the one it had, unless it expired or the client wants a clean
-    /// start. A connection that has it loses it.
-    pub(crate) fn open(&self, id: &Arc<str>, clean: bool) -> Result<Opened, Full> {
+    /// The session of a client: the one it had, unless it expired, the client wants a clean start,
+    /// or it was to end with its connection. A connection that has it loses it. A session belongs
+    /// to its user: no other one takes it, or ends it, by its identifier.
+    pub(crate) fn open(&self, opening: Opening) -> Result<Opened, NotOpened> {
         let mut by_id = self.by_id.lock();
-        let mut replaced = None;
-        let mut taken_over = false;
-        if let Some(session) = by_id.sessions.get(id) {
-            let mut state = session.lock();
-            taken_over = state.phase == Phase::Connected;
-            let expired = matches!(state.phase, Phase::Away(Some(t)) if t <= Instant::now());
-            let old = std::mem::replace(&mut state.wake, Arc::new(Notify::new()));
-            old.notify_one();
-            if !clean && !expired && state.phase != Phase::Ended {
-                state.generation += 1;
-                state.phase = Phase::Connected;
-                state.overrun = false;
-                let (generation, wake) = (state.generation, state.wake.clone());
-                drop(state);
-                return Ok(Opened {
-                    session: session.clone(),
-                    generation,
-                    wake,
-                    present: true,
-                    taken_over,
-                    replaced: None,
-                });
-            }
-            state.phase = Phase::Ended;
-            drop(state);
-            replaced = Some(session.clone());
-        } else if by_id.sessions.len() >= self.max {
-            return Err(Full);
+        match by_id.sessions.get(&opening.id).cloned() {
+            Some(session) => match resume(&session, opening)? {
+                Resumed::Yes(opened) => Ok(*opened),
+                Resumed::No(opening, taken_over) => {
+                    Ok(self.create(&mut by_id, *opening, Some(session), taken_over))
+                }
+            },
+            None if by_id.sessions.len() >= self.max => Err(NotOpened::Full),
+            None => Ok(self.create(&mut by_id, opening, None, false)),
         }
+    }
+
+    fn create(
+        &self,
+        by_id: &mut ById,
+        opening: Opening,
+        replaced: Option<Arc<Session>>,
+        taken_over: bool,
+    ) -> Opened {
         by_id.numbers += 1;
-        let session = Arc::new(Session::new(id.clone(), by_id.numbers));
-        by_id.sessions.insert(id.clone(), session.clone());
-        let wake = session.lock().wake.clone();
-        Ok(Opened {
+        let kept = (opening.expiry > 0).then(|| self.keeper.clone());
+        let session = Session::new(opening.id.clone(), opening.user, by_id.numbers, kept);
+        let session = Arc::new(session);
+        by_id.sessions.insert(opening.id, session.clone());
+        let mut state = session.lock();
+        state.expiry = opening.expiry;
+        state.inflight = opening.inflight;
+        state.will = opening.will.map(Box::new);
+        session.changed();
+        let wake = state.wake.clone();
+        drop(state);
+        Opened {
             session,
             generation: 1,
             wake,
             present: false,
             taken_over,
             replaced,
-        })
+            will: None,
+        }
+    }
+
+    /// Wakes all connections.
+    pub(crate) fn wake_all(&self) {
+        for session in self.by_id.lock().sessions.values() {
+            session.lock().wake.notify_one();
+        }
     }
 
     /// Forgets a session that has ended, unless its identifier has a new one.
@@ -116,8 +156,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions whose client stayed away too long and returns them; their subscriptions
-    /// have to go.
+    /// Ends the sessions whose client stayed away too long and returns them, to be buried.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Arc<Session>> {
         let mut expired = Vec::new();
         self.by_id.lock().sessions.retain(|_, session| {
@@ -131,6 +170,59 @@ impl Sessions {
         });
         expired
     }
+
+    /// Sessions whose will is due.
+    pub(crate) fn with_due_will(&self, now: Instant) -> Vec<Arc<Session>> {
+        let by_id = self.by_id.lock();
+        let due = |session: &&Arc<Session>| session.lock().will_due.is_some_and(|due| due <= now);
+        by_id.sessions.values().filter(due).cloned().collect()
+    }
+}
+
+/// What became of a session that a CONNECT found.
+enum Resumed {
+    Yes(Box<Opened>),
+    /// It is over, and another one has to be made; whether a connection had it.
+    No(Box<Opening>, bool),
+}
+
+fn resume(session: &Arc<Session>, opening: Opening) -> Result<Resumed, NotOpened> {
+    let mut state = session.lock();
+    let taken_over = state.phase == Phase::Connected;
+    let expired = matches!(state.phase, Phase::Away(Some(t)) if t <= Instant::now());
+    if session.user != opening.user && !expired && state.phase != Phase::Ended {
+        return Err(NotOpened::Foreign);
+    }
+    let old = std::mem::replace(&mut state.wake, Arc::new(Notify::new()));
+    old.notify_one();
+    if opening.clean || expired || state.phase == Phase::Ended || session.kept.is_none() {
+        state.phase = Phase::Ended;
+        return Ok(Resumed::No(Box::new(opening), taken_over));
+    }
+    state.generation += 1;
+    state.phase = Phase::Connected;
+    state.overrun = false;
+    state.expiry = opening.expiry;
+    state.away_since = 0;
+    state.inflight = opening.inflight;
+    // One that waits is not published when its client is back [MQTT-3.1.3-9]; that of a connection
+    // that is taken over is, unless it was to wait.
+    let next = opening.will.map(Box::new);
+    let will =
+        std::mem::replace(&mut state.will, next).filter(|will| taken_over && will.delay == 0);
+    state.will_due = None;
+    session.changed();
+    let (generation, wake) = (state.generation, state.wake.clone());
+    drop(state);
+    Ok(Resumed::Yes(Box::new(Opened {
+        session: session.clone(),
+        generation,
+        wake,
+        present: true,
+        taken_over,
+        replaced: None,
+        will,
+    })))
 }
 
 #[cfg(test)]
@@ -139,16 +231,31 @@ mod tests {
 
     use super::*;
 
+    fn sessions(max: usize) -> Sessions {
+        Sessions::new(max, Arc::new(Keeper::new()))
+    }
+
+    fn opening(id: &str, clean: bool, expiry: u32) -> Opening {
+        Opening {
+            id: id.into(),
+            user: None,
+            clean,
+            expiry,
+            inflight: 1,
+            will: None,
+        }
+    }
+
     #[test]
     fn a_second_connection_takes_the_session_and_a_clean_one_replaces_it() {
-        let sessions = Sessions::new(10);
-        let id: Arc<str> = "a".into();
-        let first = sessions.open(&id, false).unwrap();
+        let sessions = sessions(10);
+        let open = |clean| sessions.open(opening("a", clean, 60)).unwrap();
+        let first = open(false);
         assert!(!first.present && !first.taken_over);
-        let second = sessions.open(&id, false).unwrap();
+        let second = open(false);
         assert!(second.present && second.taken_over);
         assert!(first.session.own(first.generation).is_none());
-        let third = sessions.open(&id, true).unwrap();
+        let third = open(true);
         assert!(!third.present && third.taken_over && third.replaced.is_some());
         assert!(second.session.own(second.generation).is_none());
         sessions.remove(&second.session);
@@ -160,15 +267,23 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_ends_with_its_connection_is_not_resumed_by_the_next() {
+        let sessions = sessions(10);
+        let first = sessions.open(opening("a", false, 0)).unwrap();
+        let second = sessions.open(opening("a", false, 60)).unwrap();
+        assert!(!second.present && second.taken_over);
+        assert!(Arc::ptr_eq(&second.replaced.unwrap(), &first.session));
+    }
+
+    #[test]
     fn a_session_expires_and_is_not_found_again() {
-        let sessions = Sessions::new(1);
-        let id: Arc<str> = "a".into();
-        let first = sessions.open(&id, false).unwrap();
+        let sessions = sessions(1);
+        let first = sessions.open(opening("a", false, 5)).unwrap();
         assert!(
-            sessions.open(&"b".into(), true).is_err(),
+            sessions.open(opening("b", true, 0)).is_err(),
             "there is room for one"
         );
-        first.session.leave(first.generation, 5);
+        first.session.leave(first.generation, 5, false);
         assert!(sessions.expire(Instant::now()).is_empty());
         assert_eq!(
             sessions
@@ -176,6 +291,6 @@ mod tests {
                 .len(),
             1
         );
-        assert!(!sessions.open(&id, false).unwrap().present);
+        assert!(!sessions.open(opening("a", false, 5)).unwrap().present);
     }
 }

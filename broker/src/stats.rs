@@ -30,8 +30,14 @@ pub struct Stats {
     pub dropped_too_large: u64,
     /// QoS 0 telemetry dropped because the intake was full.
     pub dropped_intake_full: u64,
-    /// Publishes without a right to their topic.
+    /// Publishes and wills without a right to their topic.
     pub dropped_not_authorized: u64,
+    /// Publishes to a topic of too many levels.
+    pub dropped_topic_levels: u64,
+    /// Messages not delivered because the client lost the right to their topic while they waited.
+    pub dropped_rights_lost: u64,
+    /// Filters that a client has no right to.
+    pub subscriptions_refused: u64,
     /// Retained messages not kept because the store was full.
     pub dropped_retained_full: u64,
     /// Clients disconnected because they did not read or acknowledge fast enough.
@@ -46,6 +52,10 @@ pub struct Stats {
     pub router_jumps: u64,
     /// Times that the router was built again.
     pub router_rebuilds: u64,
+    /// Times that what must survive the process could not be written; it is tried again.
+    pub disk_failures: u64,
+    /// Entries on disk that could not be read at the start and were removed.
+    pub disk_unreadable: u64,
 }
 
 macro_rules! counters {
@@ -78,9 +88,10 @@ macro_rules! counters {
 
 counters! {
     connections, accepted, refused, tls_refused, received, telemetry, sent, dropped_queue_full,
-    dropped_expired, dropped_too_large, dropped_intake_full, dropped_not_authorized,
+    dropped_expired, dropped_too_large, dropped_intake_full, dropped_not_authorized, dropped_topic_levels, dropped_rights_lost,
+    subscriptions_refused,
     dropped_retained_full, slow_clients, protocol_errors, keep_alive_timeouts, taken_over,
-    router_jumps, router_rebuilds,
+    router_jumps, router_rebuilds, disk_failures, disk_unreadable,
 }
 
 /// One number that many tasks count.

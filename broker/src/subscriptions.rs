@@ -4,13 +4,24 @@
 //! wildcards are matched by the router, one feed for each distinct filter; here stands only which
 //! first levels they can match, so that nobody bothers the router, or formats a payload, for
 //! nobody.
+//!
+//! Some wildcards are matched here: those of kept sessions, because a publisher's acknowledgement
+//! waits until the message is on disk for all of them, and the router does not say when it has
+//! come to them; shared ones, which deliver to one of many; and those that begin with `$`, which
+//! the router cannot carry.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
-use crate::session::{Session, Terms};
+use crate::codec;
+use crate::envelope::Envelope;
+use crate::group::Group;
+use crate::levels::FirstLevels;
+use crate::session::{QueueLimit, Session, Terms};
+use crate::stats::Counters;
+use crate::tree::Tree;
 
 /// A session and the terms under which it wants messages.
 #[derive(Debug, Clone)]
@@ -26,71 +37,77 @@ pub(crate) struct Feed {
     pub(crate) subscribers: RwLock<Vec<Subscriber>>,
 }
 
-/// Filters counted by their first level.
-#[derive(Debug, Default)]
-struct FirstLevels {
-    named: HashMap<Box<str>, usize>,
-    /// Those that begin with a wildcard: they match every first level that begins not with `$`.
-    any: usize,
-}
-
-impl FirstLevels {
-    fn add(&mut self, filter: &str) {
-        match first_level(filter) {
-            "+" | "#" => self.any += 1,
-            level => *self.named.entry(level.into()).or_default() += 1,
-        }
-    }
-
-    fn remove(&mut self, filter: &str) {
-        match first_level(filter) {
-            "+" | "#" => self.any = self.any.saturating_sub(1),
-            level => {
-                if let Some(count) = self.named.get_mut(level) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.named.remove(level);
-                    }
-                }
-            }
-        }
-    }
-
-    fn may_match(&self, level: &str) -> bool {
-        (self.any > 0 && !level.starts_with('$')) || self.named.contains_key(level)
-    }
-}
-
-/// The part of a topic or filter before its first `/`.
-pub(crate) fn first_level(topic: &str) -> &str {
-    topic.split('/').next().unwrap_or_default()
-}
-
 /// Whether a filter has a wildcard.
 pub(crate) fn has_wildcard(filter: &str) -> bool {
     filter.contains(['+', '#'])
 }
 
+/// The subscribers of a filter that is not left to the router.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    pub(crate) filter: Box<str>,
+    subscribers: Vec<Subscriber>,
+    groups: Vec<Arc<Group>>,
+}
+
+impl Seats {
+    /// Seats without anybody.
+    pub(crate) fn new(filter: &str) -> Self {
+        Self {
+            filter: filter.into(),
+            subscribers: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.groups.is_empty()
+    }
+
+    /// Queues a message for all; the round to wait for.
+    pub(crate) fn deliver(
+        &self,
+        message: &Envelope,
+        limit: QueueLimit,
+        counters: &Counters,
+    ) -> u64 {
+        let mut round = 0;
+        for Subscriber { session, terms } in &self.subscribers {
+            let one = std::iter::once(message);
+            round = round.max(session.deliver(one, &self.filter, terms, limit, counters));
+        }
+        for group in &self.groups {
+            round = round.max(group.deliver(message, limit, counters));
+        }
+        round
+    }
+}
+
 /// All subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    exact: HashMap<Box<str>, Vec<Subscriber>>,
+    exact: HashMap<Box<str>, Seats>,
     exact_levels: FirstLevels,
+    /// Wildcards that are matched here.
+    tree: Tree,
+    tree_levels: FirstLevels,
     wild: HashMap<Box<str>, Arc<Feed>>,
     wild_levels: FirstLevels,
+    /// By whole filter.
+    groups: HashMap<Box<str>, Arc<Group>>,
 }
 
 /// What a subscription changed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Added {
     /// The session had it already; its terms are replaced.
     pub(crate) existed: bool,
-    /// Of a wildcard filter.
+    /// Of a wildcard filter that is left to the router.
     pub(crate) feed: Option<Arc<Feed>>,
 }
 
 /// What an end of a subscription changed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Removed {
     pub(crate) existed: bool,
     /// A feed without subscribers, which the router need not serve any more.
@@ -100,15 +117,12 @@ pub(crate) struct Removed {
 impl Subscriptions {
     /// Adds a subscription or replaces its terms.
     pub(crate) fn add(&mut self, filter: &str, new: Subscriber) -> Added {
-        if !has_wildcard(filter) {
-            let existed = match self.exact.get_mut(filter) {
-                Some(list) => put(list, new),
-                None => {
-                    self.exact.insert(filter.into(), vec![new]);
-                    self.exact_levels.add(filter);
-                    false
-                }
-            };
+        if let Some((_, inner)) = codec::shared(filter) {
+            return self.add_shared(filter, inner, new);
+        }
+        if !routed(filter, &new.session) {
+            let existed =
+                (self.seats(filter)).is_some_and(|seats| put(&mut seats.subscribers, new));
             return Added {
                 existed,
                 feed: None,
@@ -128,30 +142,39 @@ impl Subscriptions {
         }
     }
 
+    fn add_shared(&mut self, filter: &str, inner: &str, new: Subscriber) -> Added {
+        if let Some(group) = self.groups.get(filter) {
+            let existed = group.put(new);
+            return Added {
+                existed,
+                feed: None,
+            };
+        }
+        let group = Arc::new(Group::new(filter));
+        group.put(new);
+        if let Some(seats) = self.seats(inner) {
+            seats.groups.push(group.clone());
+        }
+        self.groups.insert(filter.into(), group);
+        Added::default()
+    }
+
     /// Ends a subscription.
     pub(crate) fn remove(&mut self, filter: &str, session: &Session) -> Removed {
-        if !has_wildcard(filter) {
-            let Some(list) = self.exact.get_mut(filter) else {
-                return Removed {
-                    existed: false,
-                    feed: None,
-                };
-            };
-            let existed = take(list, session);
-            if list.is_empty() {
-                self.exact.remove(filter);
-                self.exact_levels.remove(filter);
-            }
+        if let Some((_, inner)) = codec::shared(filter) {
+            return self.remove_shared(filter, inner, session);
+        }
+        if !routed(filter, session) {
+            let existed = (self.known_seats(filter))
+                .is_some_and(|seats| take(&mut seats.subscribers, session));
+            self.leave_seats(filter);
             return Removed {
                 existed,
                 feed: None,
             };
         }
         let Some(feed) = self.wild.get(filter).cloned() else {
-            return Removed {
-                existed: false,
-                feed: None,
-            };
+            return Removed::default();
         };
         let (existed, empty) = {
             let mut list = feed.subscribers.write();
@@ -167,24 +190,110 @@ impl Subscriptions {
         }
     }
 
-    /// The subscribers of exactly this topic.
-    pub(crate) fn exact(&self, topic: &str) -> &[Subscriber] {
-        self.exact.get(topic).map_or(&[], Vec::as_slice)
+    fn remove_shared(&mut self, filter: &str, inner: &str, session: &Session) -> Removed {
+        let Some(group) = self.groups.get(filter).cloned() else {
+            return Removed::default();
+        };
+        let (existed, empty) = group.take(session);
+        if empty {
+            self.groups.remove(filter);
+            if let Some(seats) = self.known_seats(inner) {
+                seats.groups.retain(|other| !Arc::ptr_eq(other, &group));
+            }
+            self.leave_seats(inner);
+        }
+        Removed {
+            existed,
+            feed: None,
+        }
     }
 
-    /// Whether a wildcard filter may match topics with this first level.
+    /// The seats of a filter, made where there are none.
+    fn seats(&mut self, filter: &str) -> Option<&mut Seats> {
+        if !has_wildcard(filter) {
+            return Some(self.exact.entry(filter.into()).or_insert_with(|| {
+                self.exact_levels.add(filter);
+                Seats::new(filter)
+            }));
+        }
+        let (seats, new) = self.tree.entry(filter)?;
+        if new {
+            self.tree_levels.add(filter);
+        }
+        Some(seats)
+    }
+
+    fn known_seats(&mut self, filter: &str) -> Option<&mut Seats> {
+        match has_wildcard(filter) {
+            true => self.tree.get_mut(filter),
+            false => self.exact.get_mut(filter),
+        }
+    }
+
+    /// Removes the seats of a filter when nobody is left.
+    fn leave_seats(&mut self, filter: &str) {
+        if self
+            .known_seats(filter)
+            .is_none_or(|seats| !seats.is_empty())
+        {
+            return;
+        }
+        if has_wildcard(filter) {
+            self.tree.remove(filter);
+            self.tree_levels.remove(filter);
+        } else {
+            self.exact.remove(filter);
+            self.exact_levels.remove(filter);
+        }
+    }
+
+    /// The subscribers of exactly this topic.
+    pub(crate) fn exact(&self, topic: &str) -> Option<&Seats> {
+        self.exact.get(topic)
+    }
+
+    /// Whether a wildcard that is matched here may match topics with this first level.
+    pub(crate) fn tree_may_match(&self, first_level: &str) -> bool {
+        self.tree_levels.may_match(first_level)
+    }
+
+    /// Calls `each` for every wildcard matched here that matches `topic`.
+    pub(crate) fn matching(&self, topic: &str, each: impl FnMut(&Seats)) {
+        self.tree.matching(topic, each);
+    }
+
+    /// A shared subscription by its whole filter.
+    pub(crate) fn group(&self, filter: &str) -> Option<&Arc<Group>> {
+        self.groups.get(filter)
+    }
+
+    /// Whether a wildcard filter of the router may match topics with this first level.
     pub(crate) fn wildcard_may_match(&self, first_level: &str) -> bool {
         self.wild_levels.may_match(first_level)
     }
 
     /// Whether any subscription may match topics with this first level.
     pub(crate) fn may_match(&self, first_level: &str) -> bool {
-        self.wild_levels.may_match(first_level) || self.exact_levels.may_match(first_level)
+        let Self {
+            exact_levels,
+            tree_levels,
+            wild_levels,
+            ..
+        } = self;
+        [wild_levels, exact_levels, tree_levels]
+            .iter()
+            .any(|levels| levels.may_match(first_level))
     }
 }
 
+/// Whether a session's filter, not a shared one, is left to the router. Never changes for a
+/// session.
+fn routed(filter: &str, session: &Session) -> bool {
+    has_wildcard(filter) && session.kept.is_none() && !filter.starts_with('$')
+}
+
 /// Puts a subscriber into a list; true when its session was there and got new terms.
-fn put(list: &mut Vec<Subscriber>, new: Subscriber) -> bool {
+pub(crate) fn put(list: &mut Vec<Subscriber>, new: Subscriber) -> bool {
     match list
         .iter_mut()
         .find(|s| s.session.number == new.session.number)
@@ -200,7 +309,8 @@ fn put(list: &mut Vec<Subscriber>, new: Subscriber) -> bool {
     }
 }
 
-fn take(list: &mut Vec<Subscriber>, session: &Session) -> bool {
+/// Takes a session out of a list; true when it was there.
+pub(crate) fn take(list: &mut Vec<Subscriber>, session: &Session) -> bool {
     let at = list.iter().position(|s| s.session.number == session.number);
     at.map(|at| list.swap_remove(at)).is_some()
 }
@@ -212,7 +322,7 @@ mod tests {
 
     fn subscriber(number: u64, subscription_id: u32) -> Subscriber {
         Subscriber {
-            session: Arc::new(Session::new("a".into(), number)),
+            session: Arc::new(Session::new("a".into(), None, number, None)),
             terms: Terms {
                 qos: QoS::AtMostOnce,
                 no_local: false,
@@ -230,6 +340,8 @@ mod tests {
         assert!(!all.add("a/b", subscriber(2, 3)).existed);
         let ids: Vec<u32> = all
             .exact("a/b")
+            .unwrap()
+            .subscribers
             .iter()
             .map(|s| s.terms.subscription_id)
             .collect();

@@ -4,16 +4,18 @@ use crate::codec::{self, QoS};
 use crate::envelope::{Draft, Parts};
 use crate::hub::Hub;
 
-/// A will, copied from CONNECT. (Its delay comes with sessions that survive a restart; until then
-/// it is published at once.)
+/// A will, copied from CONNECT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Will {
-    topic: String,
-    payload: Vec<u8>,
-    qos: QoS,
-    retain: bool,
-    properties: Vec<u8>,
-    expiry: Option<u32>,
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) properties: Vec<u8>,
+    /// Seconds from its publication that the message is worth delivering.
+    pub(crate) expiry: Option<u32>,
+    /// Seconds from the end of the connection to its publication.
+    pub(crate) delay: u32,
 }
 
 impl Will {
@@ -26,12 +28,13 @@ impl Will {
             retain: will.retain,
             properties: will.properties.forwarded().into_owned(),
             expiry: will.properties.message_expiry,
+            delay: will.delay,
         })
     }
 
     /// Publishes it for session `origin`.
     pub(crate) fn publish(&self, hub: &Hub, origin: u64) {
-        hub.publish(
+        let _round = hub.publish(
             std::iter::once(self),
             |will| (&will.topic, will.retain),
             |will| {

@@ -36,4 +36,4 @@ pub(crate) use packet::{
     Version, Will,
 };
 pub(crate) use reason::{Malformed, ReasonCode};
-pub(crate) use topic::{covers, matches, shared, valid_topic};
+pub(crate) use topic::{covers, matches, overlap, shared, valid_filter, valid_topic};

@@ -51,18 +51,30 @@ pub(crate) fn covers(rule: &str, filter: &str) -> bool {
     if filter.starts_with('$') && rule.starts_with(['+', '#']) {
         return false;
     }
-    let mut levels = filter.split('/');
-    for allowed in rule.split('/') {
-        if allowed == "#" {
+    let mut levels = filter.as_bytes().split(|byte| *byte == b'/');
+    for allowed in rule.as_bytes().split(|byte| *byte == b'/') {
+        if allowed == b"#" {
             return true;
         }
         match levels.next() {
-            Some("#") | None => return false,
-            Some(level) if allowed == "+" || allowed == level => {}
+            Some(b"#") | None => return false,
+            Some(level) if allowed == b"+" || allowed == level => {}
             Some(_) => return false,
         }
     }
     levels.next().is_none()
+}
+
+/// Whether some topic may match both filters, valid and neither shared.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    loop {
+        match (ones.next(), others.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one == "+" || other == "+" => {}
+            _ => return false,
+        }
+    }
 }
 
 /// Group and filter of `$share/{group}/{filter}`; `None` for every other filter.

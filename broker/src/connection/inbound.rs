@@ -8,16 +8,21 @@ use std::sync::Arc;
 use bytes::Buf;
 use tokio::time::Instant;
 
+use super::acks::Due;
 use super::subscribe::Request;
 use super::{Connection, End};
 use crate::codec::{
-    Ack, AckKind, Disconnect, Malformed, Packet, Publish, QoS, ReasonCode, Version, decode,
-    encode_ack, encode_ping_resp, frame,
+    AckKind, Disconnect, Malformed, Packet, Publish, QoS, ReasonCode, Version, decode,
+    encode_ping_resp, frame,
 };
+use crate::session::Received;
+use crate::window::Progress;
 use crate::{Taken, Telemetry};
 
 /// Publishes in one run at most: between runs the connection sees whether it may go on.
 const MAX_RUN: usize = 256;
+pub(super) const LOG_FULL: &str = "the log is full";
+pub(super) const LOG_FAILED: &str = "the log failed";
 
 /// How far the packets of the read buffer were handled.
 pub(super) enum Step {
@@ -127,7 +132,10 @@ impl Connection {
             Packet::PubRec(ack) => self.pubrec(ack)?,
             Packet::PubRel(ack) => self.pubrel(ack)?,
             Packet::PubComp(ack) => {
-                self.own()?.window.completed(ack.pkid);
+                let mut state = self.own()?;
+                if let Progress::Done(sequence) = state.window.completed(ack.pkid) {
+                    self.session.done(sequence);
+                }
             }
             Packet::Subscribe(subscribe) => return Ok(Some(Request::new(&subscribe))),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe)?,
@@ -160,46 +168,6 @@ impl Connection {
             ReasonCode::Success => End::Left,
             _ => End::Lost,
         }
-    }
-
-    fn puback(&mut self, ack: Ack) -> Result<(), End> {
-        // One that acknowledges nothing is ignored: after a reconnect it may be late.
-        self.own()?.window.acknowledged(ack.pkid);
-        Ok(())
-    }
-
-    fn pubrec(&mut self, ack: Ack) -> Result<(), End> {
-        let error = ack.reason.is_error();
-        let known = self.own()?.window.received(ack.pkid, error);
-        if known || !error {
-            let reason = match known {
-                true => ReasonCode::Success,
-                false => ReasonCode::PacketIdentifierNotFound,
-            };
-            encode_ack(
-                AckKind::PubRel,
-                ack.pkid,
-                reason,
-                self.terms.version,
-                &mut self.write,
-            );
-        }
-        Ok(())
-    }
-
-    fn pubrel(&mut self, ack: Ack) -> Result<(), End> {
-        let reason = match self.own()?.received.remove(&ack.pkid) {
-            Some(_) => ReasonCode::Success,
-            None => ReasonCode::PacketIdentifierNotFound,
-        };
-        encode_ack(
-            AckKind::PubComp,
-            ack.pkid,
-            reason,
-            self.terms.version,
-            &mut self.write,
-        );
-        Ok(())
     }
 
     fn publish<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
@@ -238,29 +206,30 @@ impl Connection {
     /// Adds a publish with its topic to the run.
     fn resolved<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
         self.within_receive_maximum(&publish, run)?;
-        if publish.topic.starts_with('$') {
+        // What was taken already is a repetition whose PUBREC is missing, whatever has changed.
+        let taken = |this: &Self| -> Result<bool, End> {
+            Ok(publish.qos == QoS::ExactlyOnce && this.own()?.received.contains_key(&publish.pkid))
+        };
+        if let Some(reason) = self.refusal(publish.topic)
+            && !taken(self)?
+        {
             self.finish_run(run)?;
-            self.refuse(&publish);
+            // A 3.1.1 client cannot be told: to it every acknowledgement is a good one
+            // [MQTT-3.3.5-2].
+            self.acknowledge(&publish, Due::default(), reason);
             return Ok(());
         }
         if publish.qos == QoS::ExactlyOnce {
             let known = match self.own()?.received.entry(publish.pkid) {
                 hashbrown::hash_map::Entry::Occupied(entry) => Some(*entry.get()),
                 hashbrown::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(0);
+                    entry.insert(Received::default());
                     None
                 }
             };
-            if let Some(position) = known {
+            if let Some(known) = known {
                 self.finish_run(run)?;
-                self.acks.push(
-                    AckKind::PubRec,
-                    publish.pkid,
-                    position,
-                    0,
-                    ReasonCode::Success,
-                );
-                return Ok(());
+                return self.repeated(&publish, known);
             }
         }
         let telemetry = self.hub.hooks.intake.wants(publish.topic);
@@ -287,20 +256,14 @@ impl Connection {
         Ok(())
     }
 
-    /// A publish to a topic that clients may not publish to. A 3.1.1 client cannot be told.
-    fn refuse(&mut self, publish: &Publish<'_>) {
-        self.hub.counters.dropped_not_authorized.add(1);
-        self.acknowledge(publish, 0, ReasonCode::NotAuthorized);
-    }
-
-    fn acknowledge(&mut self, publish: &Publish<'_>, position: u64, reason: ReasonCode) {
+    pub(super) fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {
         let kind = match publish.qos {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };
         self.acks
-            .push(kind, publish.pkid, position, publish.payload.len(), reason);
+            .push(kind, publish.pkid, due, publish.payload.len(), reason);
     }
 
     /// Hands the run over and owes its acknowledgements.
@@ -319,19 +282,19 @@ impl Connection {
                 Taken::Full => return self.no_room(&publishes),
                 Taken::Failed => {
                     self.forget(&publishes);
-                    return Err(End::Reason(ReasonCode::UnspecifiedError, "the log failed"));
+                    return Err(End::Reason(ReasonCode::UnspecifiedError, LOG_FAILED));
                 }
             };
-            self.remember(&publishes, position);
         }
-        hub.publish_from(self.session.number, &publishes);
+        let round = self.spread(&publishes, position);
+        let due = Due { position, round };
         for publish in &publishes {
-            self.acknowledge(publish, position, ReasonCode::Success);
+            self.acknowledge(publish, due, ReasonCode::Success);
         }
         Ok(())
     }
 
-    fn hand_over(&self, publishes: &[Publish<'_>]) -> Taken {
+    pub(super) fn hand_over(&self, publishes: &[Publish<'_>]) -> Taken {
         let run: Vec<Telemetry<'_>> = publishes
             .iter()
             .map(|publish| Telemetry {
@@ -351,35 +314,13 @@ impl Connection {
             match (publish.qos, self.terms.version) {
                 (QoS::AtMostOnce, _) => self.hub.counters.dropped_intake_full.add(1),
                 (_, Version::V3) => {
-                    return Err(End::Reason(ReasonCode::QuotaExceeded, "the log is full"));
+                    return Err(End::Reason(ReasonCode::QuotaExceeded, LOG_FULL));
                 }
-                (_, Version::V5) => self.acknowledge(publish, 0, ReasonCode::QuotaExceeded),
+                (_, Version::V5) => {
+                    self.acknowledge(publish, Due::default(), ReasonCode::QuotaExceeded)
+                }
             }
         }
         Ok(())
-    }
-
-    /// QoS 2: what must be durable before PUBREC, should the client ask again.
-    fn remember(&self, publishes: &[Publish<'_>], position: u64) {
-        let mut qos2 = publishes
-            .iter()
-            .filter(|p| p.qos == QoS::ExactlyOnce)
-            .peekable();
-        if qos2.peek().is_some()
-            && let Ok(mut state) = self.own()
-        {
-            state
-                .received
-                .extend(qos2.map(|publish| (publish.pkid, position)));
-        }
-    }
-
-    /// QoS 2: not taken, so not to be taken for a repetition later.
-    fn forget(&self, publishes: &[Publish<'_>]) {
-        if let Ok(mut state) = self.own() {
-            for publish in publishes.iter().filter(|p| p.qos == QoS::ExactlyOnce) {
-                state.received.remove(&publish.pkid);
-            }
-        }
     }
 }

@@ -11,6 +11,8 @@ mod handshake;
 mod inbound;
 mod io;
 mod outbound;
+mod receipts;
+mod rights;
 mod subscribe;
 mod tcp;
 
@@ -26,15 +28,15 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
-use self::acks::Acks;
+use self::acks::{Acks, Due};
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
+use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
 use crate::session::Session;
 use crate::sessions::Opened;
-use crate::will::Will;
 use crate::{Client, Peer};
 
 /// Written bytes that the client has not read, above which it is not read either.
@@ -80,11 +82,11 @@ enum End {
 struct Connection {
     hub: Arc<Hub>,
     client: Client,
+    granted: Granted,
     session: Arc<Session>,
     generation: u64,
     wake: Arc<Notify>,
     terms: Terms,
-    will: Option<Will>,
     read: BytesMut,
     /// Whether `read` may hold a whole packet that was not looked at.
     unlooked: bool,
@@ -93,6 +95,10 @@ struct Connection {
     unflushed: bool,
     acks: Acks,
     durable: watch::Receiver<u64>,
+    /// The keeper's rounds.
+    written: watch::Receiver<u64>,
+    /// A message for the client waits for one.
+    held_back: bool,
     /// Topics by the client's aliases.
     aliases: HashMap<u16, Arc<str>>,
     /// Aliases that the client was told.
@@ -116,26 +122,29 @@ impl Connection {
     fn new(
         hub: Arc<Hub>,
         client: Client,
+        granted: Granted,
         opened: Opened,
         terms: Terms,
-        will: Option<Will>,
         connack: BytesMut,
     ) -> Self {
         let Opened {
             session,
             generation,
             wake,
+            present,
             ..
         } = opened;
         let mut connection = Self {
             durable: hub.hooks.intake.durable(),
+            written: hub.keeper.written(),
+            held_back: false,
             hub,
             client,
+            granted,
             session,
             generation,
             wake,
             terms,
-            will,
             read: BytesMut::new(),
             unlooked: true,
             write: connack,
@@ -145,7 +154,11 @@ impl Connection {
             told: Aliases::up_to(terms.max_alias),
             last_packet: Instant::now(),
         };
-        connection.resume();
+        if present {
+            // An error is a take-over, which the connection finds out at once.
+            let _ = connection.restrict();
+            connection.resume();
+        }
         connection
     }
 
@@ -155,7 +168,7 @@ impl Connection {
         let timer = sleep_until(self.next_check());
         tokio::pin!(timer);
         loop {
-            if let Err(end) = self.work(stream).await {
+            if let Err(end) = self.turn(stream).await {
                 return end;
             }
             // Asked once: whoever finds the router behind has to wait for its progress.
@@ -182,6 +195,7 @@ impl Connection {
                         return End::Reason(ReasonCode::UnspecifiedError, "the log is closed");
                     }
                 }
+                _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                 _ = progress.changed(), if congested => {}
                 () = &mut timer => {
                     if !reading {
@@ -199,16 +213,20 @@ impl Connection {
         End::Reason(ReasonCode::ServerShuttingDown, "")
     }
 
+    async fn turn<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        self.recheck()?;
+        self.work(stream).await
+    }
+
     /// Does everything that can be done without waiting for somebody else.
     async fn work<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
         loop {
             if self.unlooked && self.may_read() {
                 self.look().await?;
             }
-            let durable = *self.durable.borrow_and_update();
-            self.acks
-                .write(durable, self.terms.version, &mut self.write);
-            let more = self.fill()?;
+            let disk = self.on_disk();
+            self.acks.write(disk, self.terms.version, &mut self.write);
+            let more = self.fill(disk.round)?;
             self.send(stream).await?;
             let more_to_read = self.unlooked && self.may_read();
             let more_to_write = more && self.write.is_empty();
@@ -220,6 +238,18 @@ impl Connection {
         self.hub.buffers.give_back(&mut self.read);
         self.hub.buffers.give_back(&mut self.write);
         Ok(())
+    }
+
+    /// How far the disks are.
+    fn on_disk(&mut self) -> Due {
+        let keeper_matters = self.session.kept.is_some() || self.acks.wait_for_keeper();
+        Due {
+            position: *self.durable.borrow_and_update(),
+            round: match keeper_matters {
+                true => *self.written.borrow_and_update(),
+                false => 0,
+            },
+        }
     }
 
     /// Whether the client may send more.
@@ -276,10 +306,9 @@ impl Connection {
         // Late is as good as never: the process ends.
         let _ = timeout_at(deadline, async {
             loop {
-                let durable = *self.durable.borrow_and_update();
-                self.acks
-                    .write(durable, self.terms.version, &mut self.write);
-                if self.fill().is_err() || self.send(stream).await.is_err() {
+                let disk = self.on_disk();
+                self.acks.write(disk, self.terms.version, &mut self.write);
+                if self.fill(disk.round).is_err() || self.send(stream).await.is_err() {
                     return;
                 }
                 let waiting = self.unflushed || !self.write.is_empty();
@@ -296,6 +325,7 @@ impl Connection {
                             return;
                         }
                     }
+                    _ = self.written.changed(), if self.held_back || self.acks.wait_for_keeper() => {}
                     () = self.wake.notified() => {}
                     () = sleep_until(linger), if self.acks.is_empty() && !waiting => {
                         return;
@@ -309,18 +339,20 @@ impl Connection {
     /// Gives the session back, publishes the will, tells the client.
     async fn finish<S: Stream>(mut self, stream: &mut S, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
-        if !self.session.leave(self.generation, self.terms.expiry) {
+        let with_will = end != End::Left && self.may_leave_will();
+        let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
+        if left.over {
             self.hub.bury(&self.session);
         }
-        if let Some(will) = self.will.take_if(|_| end != End::Left) {
+        if let Some(will) = left.will {
             will.publish(&self.hub, self.session.number);
         }
         if end == End::Lost {
             return;
         }
-        let durable = *self.durable.borrow();
+        let disk = self.on_disk();
         let (version, max_packet) = (self.terms.version, self.terms.max_packet);
-        self.acks.write(durable, version, &mut self.write);
+        self.acks.write(disk, version, &mut self.write);
         let mut patience = Duration::ZERO;
         if let End::Reason(reason, text) = end {
             if version == Version::V5 {

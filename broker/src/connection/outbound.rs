@@ -2,9 +2,9 @@
 
 use super::{Connection, End};
 use crate::buffers::SIZE;
-use crate::codec::{AckKind, Delivery, QoS, ReasonCode, encode_ack};
-use crate::session::Out;
-use crate::window::Step;
+use crate::codec::{AckKind, Delivery, QoS, ReasonCode};
+use crate::session::{Out, State};
+use crate::window::{Progress, Step};
 
 impl Connection {
     /// Sends again what an earlier connection of the session left unfinished [MQTT-4.4.0-1].
@@ -14,19 +14,41 @@ impl Connection {
         };
         let unfinished = state.window.unfinished();
         drop(state);
+        let written = *self.written.borrow();
         for (pkid, step) in unfinished {
             match step {
+                Step::Publish(out) if !self.readable(&out) => self.forget_unread(&out, pkid),
                 Step::Publish(out) => self.encode(&out, pkid, true),
-                Step::Release => {
-                    let (version, out) = (self.terms.version, &mut self.write);
-                    encode_ack(AckKind::PubRel, pkid, ReasonCode::Success, version, out);
+                Step::Release(round) => {
+                    let round = if round <= written { 0 } else { round };
+                    self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
                 }
             }
         }
     }
 
-    /// Takes messages from the session until the write buffer is full; true when it is.
-    pub(super) fn fill(&mut self) -> Result<bool, End> {
+    /// Ends a message in flight that the client may not read any more. A QoS 2 message may have
+    /// reached it, and then it holds the identifier until a PUBREL.
+    fn forget_unread(&mut self, out: &Out, pkid: u16) {
+        let Some(mut state) = self.session.own(self.generation) else {
+            return;
+        };
+        if out.qos == QoS::ExactlyOnce {
+            if let Progress::Release(sequence) = state.window.received(pkid, false) {
+                let round = self.session.released(sequence);
+                state.window.released_in(pkid, round);
+                drop(state);
+                self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
+            }
+        } else if let Progress::Done(sequence) = state.window.acknowledged(pkid) {
+            self.session.done(sequence);
+        }
+    }
+
+    /// Takes messages from the session until the write buffer is full; true when it is. A QoS 2
+    /// message for a session that is kept waits until `written` is the keeper's round that has it:
+    /// sent before, a crash would have it sent once more under another identifier.
+    pub(super) fn fill(&mut self, written: u64) -> Result<bool, End> {
         let session = self.session.clone();
         let Some(mut state) = session.own(self.generation) else {
             return Err(End::Reason(ReasonCode::SessionTakenOver, ""));
@@ -39,40 +61,62 @@ impl Connection {
             ));
         }
         let inflight = self.terms.inflight;
+        let mut held_back = false;
         while self.write.len() < SIZE {
-            let next =
-                state.next(|out, window| out.qos == QoS::AtMostOnce || window.len() < inflight);
+            let next = state.next(|out, window| {
+                held_back = out.qos == QoS::ExactlyOnce && out.round > written;
+                let room = window.len() < inflight && window.is_free(out.sequence);
+                out.qos == QoS::AtMostOnce || (room && !held_back)
+            });
             let Some(out) = next else { break };
             if !self.deliverable(&out) {
+                self.drop_undeliverable(&out, &mut state);
                 continue;
             }
             let pkid = match out.qos {
                 QoS::AtMostOnce => 0,
-                _ => state.window.push(out.clone()).unwrap_or_default(),
+                _ => state.window.push(out.clone()),
             };
             if self.write.capacity() == 0 {
                 self.write = self.hub.buffers.lend();
             }
-            self.encode(&out, pkid, false);
+            self.encode(&out, pkid, out.again);
         }
+        self.held_back = held_back;
+        self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
         Ok(self.write.len() >= SIZE)
+    }
+
+    /// A QoS 2 message of an earlier life may have reached the client, which then holds its
+    /// identifier until a PUBREL.
+    fn drop_undeliverable(&mut self, out: &Out, state: &mut State) {
+        if out.again && out.qos == QoS::ExactlyOnce {
+            let pkid = state.window.push_released(out.sequence);
+            let round = self.session.released(out.sequence);
+            state.window.released_in(pkid, round);
+            self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
+        } else {
+            self.session.done(out.sequence);
+        }
     }
 
     fn deliverable(&self, out: &Out) -> bool {
         let counters = &self.hub.counters;
+        if !self.readable(out) {
+            return false;
+        }
         if out.message.seconds_left() == Some(0) {
             counters.dropped_expired.add(1);
             return false;
         }
         let fits = self.terms.max_packet == u32::MAX as usize
-            || delivery(out, 1, false, ids(&out.subscription_id)).size(self.terms.version)
-                <= self.terms.max_packet;
+            || delivery(out, 1, false).size(self.terms.version) <= self.terms.max_packet;
         counters.dropped_too_large.add(u64::from(!fits));
         fits
     }
 
     fn encode(&mut self, out: &Out, pkid: u16, dup: bool) {
-        let mut packet = delivery(out, pkid, dup, ids(&out.subscription_id));
+        let mut packet = delivery(out, pkid, dup);
         let topic = packet.topic;
         let mut new_alias = self.told.shorten(&mut packet);
         if new_alias && packet.size(self.terms.version) > self.terms.max_packet {
@@ -91,16 +135,7 @@ impl Connection {
     }
 }
 
-/// Of an identifier that is 0 for none.
-fn ids(id: &u32) -> &[u32] {
-    if *id == 0 {
-        &[]
-    } else {
-        std::slice::from_ref(id)
-    }
-}
-
-fn delivery<'a>(out: &'a Out, pkid: u16, dup: bool, ids: &'a [u32]) -> Delivery<'a> {
+fn delivery(out: &Out, pkid: u16, dup: bool) -> Delivery<'_> {
     Delivery {
         dup,
         qos: out.qos,
@@ -111,6 +146,6 @@ fn delivery<'a>(out: &'a Out, pkid: u16, dup: bool, ids: &'a [u32]) -> Delivery<
         forward: out.message.properties(),
         message_expiry: out.message.seconds_left(),
         topic_alias: None,
-        subscription_ids: ids,
+        subscription_ids: out.ids.as_slice(),
     }
 }

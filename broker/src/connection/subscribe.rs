@@ -9,7 +9,7 @@ use crate::codec::{
     shared,
 };
 use crate::publisher::draft;
-use crate::session::{Out, Terms};
+use crate::session::{Ids, Out, Terms};
 use crate::subscriptions::{Added, Subscriber, has_wildcard};
 
 /// A SUBSCRIBE with everything that outlives the read buffer.
@@ -53,6 +53,8 @@ impl Connection {
             codes.push(added.map_or_else(|refused| refused, |_| granted(wanted.terms.qos)));
             let send = match (added, wanted.retain_handling) {
                 (Err(_), _) | (_, RetainHandling::DoNotSend) => false,
+                // MQTT 5, 4.8.2: a shared subscription gets no retained messages.
+                _ if shared(&wanted.filter).is_some() => false,
                 (Ok(existed), RetainHandling::SendIfNew) => !existed,
                 (Ok(_), RetainHandling::Send) => true,
             };
@@ -60,35 +62,49 @@ impl Connection {
                 self.queue_retained(&wanted).await?;
             }
         }
+        self.until_kept().await;
         encode_sub_ack(request.pkid, &codes, self.terms.version, &mut self.write);
         Ok(())
+    }
+
+    /// Waits until what was changed in a kept session is on disk, or the broker shuts down.
+    async fn until_kept(&mut self) {
+        let Some(kept) = &self.session.kept else {
+            return;
+        };
+        let latest = kept.latest();
+        let mut closing = self.hub.closing.subscribe();
+        tokio::select! {
+            _ = self.written.wait_for(|written| *written >= latest) => {}
+            _ = closing.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Adds one subscription; whether it was there, or why it is refused.
     async fn add(&mut self, wanted: &Wanted) -> Result<Result<bool, ReasonCode>, End> {
         let filter = wanted.filter.as_str();
-        if shared(filter).is_some() {
-            return Ok(Err(ReasonCode::SharedSubscriptionsNotSupported));
+        if let Some(reason) = self.filter_refusal(filter) {
+            return Ok(Err(reason));
         }
         let (existed, attached) = {
             // Held over both, so that the end of the session finds the filter.
             let mut subscriptions = self.hub.subscriptions.write();
             let mut state = self.own()?;
             let config = &self.hub.config;
-            if (!state.filters.contains(filter) && state.filters.len() >= config.max_subscriptions)
+            if (!state.filters().contains_key(filter)
+                && state.filters().len() >= config.max_subscriptions)
                 || state.retained.len() > config.max_queue_messages
             {
                 return Ok(Err(ReasonCode::QuotaExceeded));
             }
-            state.filters.insert(filter.into());
+            state.subscribe(filter, wanted.terms);
+            self.session.changed();
             drop(state);
             let subscriber = Subscriber {
                 session: self.session.clone(),
                 terms: wanted.terms,
             };
             let Added { existed, feed } = subscriptions.add(filter, subscriber);
-            // Nothing that begins with `$` goes through the router.
-            let feed = feed.filter(|_| !filter.starts_with('$'));
             (existed, feed.map(|feed| self.hub.router.attach(feed)))
         };
         if let Some(attached) = attached
@@ -100,9 +116,11 @@ impl Connection {
         Ok(Ok(existed))
     }
 
-    fn remove(&self, filter: &str) -> Result<bool, End> {
+    /// Ends one subscription; whether it was there.
+    pub(super) fn remove(&self, filter: &str) -> Result<bool, End> {
         let mut subscriptions = self.hub.subscriptions.write();
-        self.own()?.filters.remove(filter);
+        self.own()?.unsubscribe(filter);
+        self.session.changed();
         let removed = subscriptions.remove(filter, &self.session);
         if let Some(feed) = removed.feed {
             self.hub.router.detach(feed);
@@ -114,11 +132,9 @@ impl Connection {
     async fn queue_retained(&mut self, wanted: &Wanted) -> Result<(), End> {
         let terms = wanted.terms;
         let mut found: Vec<Out> = Vec::new();
-        let keep = |message: crate::envelope::Envelope| Out {
-            qos: terms.qos.min(message.qos()),
-            retain: true,
-            subscription_id: terms.subscription_id,
-            message,
+        let keep = |message: crate::envelope::Envelope| {
+            let qos = terms.qos.min(message.qos());
+            Out::new(message, qos, true, Ids::of([terms.subscription_id]))
         };
         self.hub
             .retained
@@ -147,7 +163,7 @@ impl Connection {
             }
         }
         if !found.is_empty() {
-            self.own()?.retained.extend(found);
+            self.own()?.queue_retained(&self.session, found);
         }
         Ok(())
     }

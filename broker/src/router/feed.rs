@@ -173,9 +173,13 @@ impl Reader {
             limit, counters, ..
         } = &self.delivery;
         for subscriber in self.feed.subscribers.read().iter() {
-            subscriber
-                .session
-                .deliver(self.batch.iter(), &subscriber.terms, *limit, counters);
+            subscriber.session.deliver(
+                self.batch.iter(),
+                &self.feed.filter,
+                &subscriber.terms,
+                *limit,
+                counters,
+            );
         }
         self.batch.clear();
         self.batch.shrink_to(KEPT);

@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(20);
 const LIMIT: QueueLimit = QueueLimit {
     messages: 1_000_000,
     bytes: 1 << 30,
+    when_full: crate::WhenFull::Disconnect,
 };
 
 struct Bench {
@@ -28,7 +29,7 @@ impl Bench {
     }
 
     async fn subscribe(&self, filter: &str) -> (Arc<Session>, Arc<Feed>) {
-        let session = Arc::new(Session::new(filter.into(), 1));
+        let session = Arc::new(Session::new(filter.into(), None, 1, None));
         let terms = Terms {
             qos: QoS::AtLeastOnce,
             no_local: false,

@@ -181,18 +181,33 @@ async fn a_filter_that_comes_and_goes_works_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shared_subscriptions_are_refused_and_announced_so() {
+async fn a_client_gets_a_message_once_with_the_identifiers_of_all_its_subscriptions() {
     let door = Door::open().await;
-    let mut new = door.v5("n").await;
-    assert!(
-        new.connack.windows(2).any(|pair| pair == [0x2A, 0]),
-        "{:?}",
-        new.connack
-    );
-    assert_eq!(new.try_subscribe(1, "$share/g/a/#", 1, &[]).await, 0x9E);
-    let mut old = door.v3("o").await;
-    assert_eq!(old.try_subscribe(1, "$share/g/a/#", 1, &[]).await, 0x80);
-    door.assert_serves().await;
+    let mut publisher = door.v3("p").await;
+    for connect in [Connect::v5("plain"), Connect::v5("kept").lasting()] {
+        let mut client = Wire::join(door.port, connect).await;
+        for (id, filter, qos) in [(3, "a/b/#", 2), (2, "a/b", 0), (4, "+/b", 1), (5, "c", 2)] {
+            client.try_subscribe(1, filter, qos, &[0x0B, id]).await;
+        }
+        publisher.publish("a/b", "1", 2, 1).await;
+        publisher.expect(0x50, &[0, 1]).await;
+        publisher.ack(0x62, 1).await;
+        publisher.expect(0x70, &[0, 1]).await;
+        let got = client.message().await;
+        assert_eq!(
+            (got.qos, &got.properties[..]),
+            (2, &[11, 3, 11, 2, 11, 4][..])
+        );
+        client.expect_silence().await;
+        client.unsubscribe(2, "a/b").await;
+        publisher.publish("a/b", "2", 0, 0).await;
+        let got = client.message().await;
+        assert_eq!(
+            (got.payload.as_str(), &got.properties[..]),
+            ("2", &[11, 3, 11, 4][..])
+        );
+        client.expect_silence().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,12 +266,13 @@ async fn telemetry_reaches_those_who_subscribe_to_it() {
     let door = Door::open().await;
     let mut client = door.v3("c").await;
     client.subscribe(1, "dt/q/+", 1).await;
-    client.subscribe(2, "dt/q/a", 0).await;
+    let mut exact = door.v3("e").await;
+    exact.subscribe(2, "dt/q/a", 0).await;
     let mut device = door.v3("d").await;
     device.publish("dt/q/a", "1", 1, 1).await;
-    let (one, two) = (client.message().await, client.message().await);
+    let (one, two) = (client.message().await, exact.message().await);
     assert_eq!((one.payload.as_str(), two.payload.as_str()), ("1", "1"));
-    assert_eq!(one.qos + two.qos, 1);
+    assert_eq!((one.qos, two.qos), (1, 0));
     device.expect_silence().await;
 }
 
@@ -299,4 +315,24 @@ async fn a_flood_passes_the_router_without_a_loss_and_without_a_standstill() {
         publisher.await.unwrap();
     }
     assert_eq!(door.stats().router_jumps, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_topic_aliases_gets_them_up_to_its_maximum() {
+    let door = Door::open().await;
+    let mut connect = Connect::v5("c");
+    connect.properties = vec![0x22, 0, 1];
+    let mut client = Wire::join(door.port, connect).await;
+    client.subscribe(1, "a/+", 0).await;
+    let (named, known) = (vec![0x23, 0, 1], vec![0x23, 0, 1]);
+    for (topic, heard, properties) in [
+        ("a/b", "a/b", named),
+        ("a/b", "", known.clone()),
+        ("a/c", "a/c", vec![]),
+        ("a/b", "", known),
+    ] {
+        client.publish(topic, "1", 0, 0).await;
+        let got = client.message().await;
+        assert_eq!((got.topic.as_str(), got.properties), (heard, properties));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +33,23 @@ pub(crate) struct TestIntake {
 }
 
 impl TestIntake {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            durable: watch::Sender::new(0),
+            mode: AtomicU8::new(TAKES),
+            taken: Mutex::default(),
+            runs: Mutex::default(),
+        })
+    }
+
+    /// The process was killed: what was not durable is gone.
+    pub(crate) fn lose(&self) {
+        let durable = *self.durable.borrow();
+        self.taken
+            .lock()
+            .truncate(usize::try_from(durable).unwrap());
+    }
+
     pub(crate) fn set_durable(&self, position: u64) {
         self.durable.send_replace(position);
     }
@@ -118,19 +135,63 @@ impl Gate for TestGate {
 
 /// A disk in memory: what was written is read by the next broker over it.
 #[derive(Default)]
-pub(crate) struct TestDisk(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+pub(crate) struct TestDisk {
+    entries: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Writes that were made.
+    writes: AtomicU64,
+    /// Writes that may be made, after which all fail.
+    allowed: AtomicU64,
+}
+
+impl TestDisk {
+    /// A disk that stops after `writes`, over what is on `before`.
+    pub(crate) fn after(before: &Self, writes: u64) -> Self {
+        Self {
+            entries: Mutex::new(before.entries.lock().clone()),
+            writes: AtomicU64::new(0),
+            allowed: AtomicU64::new(writes),
+        }
+    }
+
+    /// A disk with what is on this one now: what a process that is killed now leaves behind.
+    pub(crate) fn left(&self) -> Arc<Self> {
+        Arc::new(Self::after(self, u64::MAX))
+    }
+
+    /// No write succeeds until [`TestDisk::go_on`].
+    pub(crate) fn stop(&self) {
+        self.allowed.store(0, SeqCst);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.allowed.store(u64::MAX, SeqCst);
+    }
+
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(SeqCst)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
+        self.entries.lock().keys().cloned().collect()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) {
+        change(&mut self.entries.lock());
+    }
+}
 
 impl Disk for TestDisk {
     fn read(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), DiskFailed> {
-        self.0
-            .lock()
-            .iter()
-            .for_each(|(key, value)| each(key, value));
+        (self.entries.lock().iter()).for_each(|(key, value)| each(key, value));
         Ok(())
     }
 
     fn write(&self, changes: Changes) -> Result<(), DiskFailed> {
-        let mut map = self.0.lock();
+        let mut map = self.entries.lock();
+        if self.writes.load(SeqCst) >= self.allowed.load(SeqCst) {
+            return Err(DiskFailed);
+        }
+        self.writes.fetch_add(1, SeqCst);
         for (key, value) in changes {
             match value {
                 Some(value) => map.insert(key, value),
@@ -162,6 +223,7 @@ impl RetainedSource for TestRetained {
 pub(crate) struct Door {
     pub(crate) broker: Arc<Broker>,
     pub(crate) intake: Arc<TestIntake>,
+    pub(crate) disk: Arc<TestDisk>,
     pub(crate) port: u16,
 }
 
@@ -170,25 +232,47 @@ impl Door {
         Self::with(Config::default(), Vec::new()).await
     }
 
+    /// With messages that the host publishes first.
     pub(crate) async fn with(config: Config, kept: Vec<Message>) -> Self {
-        Self::behind(Arc::new(TestGate(watch::Sender::new(0))), config, kept).await
+        let disk = TestDisk::default().left();
+        let door = Self::over(config, disk, TestIntake::new()).await;
+        door.publish_first(kept).await;
+        door
     }
 
     /// With a gate of the test's own.
     pub(crate) async fn behind(gate: Arc<dyn Gate>, config: Config, kept: Vec<Message>) -> Self {
-        let intake = Arc::new(TestIntake {
-            durable: watch::Sender::new(0),
-            mode: AtomicU8::new(TAKES),
-            taken: Mutex::default(),
-            runs: Mutex::default(),
-        });
+        let disk = TestDisk::default().left();
+        let door = Self::whole(gate, config, disk, TestIntake::new()).await;
+        door.publish_first(kept).await;
+        door
+    }
+
+    async fn publish_first(&self, kept: Vec<Message>) {
+        if !kept.is_empty() {
+            self.host(move |publisher| publisher.publish(kept)).await;
+        }
+    }
+
+    /// Over what an earlier one has left.
+    pub(crate) async fn over(config: Config, disk: Arc<TestDisk>, intake: Arc<TestIntake>) -> Self {
+        let gate = Arc::new(TestGate(watch::Sender::new(0)));
+        Self::whole(gate, config, disk, intake).await
+    }
+
+    async fn whole(
+        gate: Arc<dyn Gate>,
+        config: Config,
+        disk: Arc<TestDisk>,
+        intake: Arc<TestIntake>,
+    ) -> Self {
         let hooks = Hooks {
             gate,
             intake: intake.clone(),
             retained: Arc::new(TestRetained),
-            disk: Arc::new(TestDisk::default()),
+            disk: disk.clone(),
         };
-        let broker = Arc::new(Broker::start(config, hooks, kept).unwrap());
+        let broker = Arc::new(Broker::start(config, hooks).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = broker.clone();
@@ -196,8 +280,21 @@ impl Door {
         Self {
             broker,
             intake,
+            disk,
             port,
         }
+    }
+
+    /// The broker that follows when this one is killed now.
+    pub(crate) async fn killed(&self) -> Self {
+        Self::over(Config::default(), self.disk.left(), self.intake.clone()).await
+    }
+
+    /// Waits until everything that was done is on disk.
+    pub(crate) async fn settled(&self) {
+        let mut fence = Wire::join(self.port, crate::wire::Connect::v5("fence").lasting()).await;
+        fence.subscribe(1, "fence", 0).await;
+        fence.leave().await;
     }
 
     /// A second listener, over TLS; its port.

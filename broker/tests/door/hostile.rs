@@ -18,7 +18,7 @@ async fn topics_that_begin_beyond_ascii_are_topics_like_others() {
         client.publish(topic, "1", 0, 0).await;
         assert_eq!(client.message().await.topic, topic);
     }
-    assert_eq!(client.message().await.topic, "ü/x");
+    client.expect_silence().await;
     door.assert_serves().await;
     assert_eq!(door.stats().router_rebuilds, 0);
 }

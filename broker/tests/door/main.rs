@@ -7,15 +7,20 @@
 )]
 
 mod acknowledgement;
-mod authority;
 mod attacks;
+mod authority;
 mod bystander;
 mod clients;
+mod exactly_once;
 mod fan_out;
 mod harness;
 mod hostile;
+mod restart;
 mod retained;
+mod rights;
 mod sessions;
+mod shared;
 mod slow;
 mod tls;
+mod wills;
 mod wire;

@@ -13,6 +13,8 @@ pub(crate) struct Connect {
     pub(crate) clean: bool,
     pub(crate) keep_alive: u16,
     pub(crate) will: Option<(String, String, u8, bool)>,
+    /// MQTT 5, seconds.
+    pub(crate) will_delay: u32,
     pub(crate) login: Option<(String, String)>,
     /// MQTT 5, without their length.
     pub(crate) properties: Vec<u8>,
@@ -26,6 +28,7 @@ impl Connect {
             clean: true,
             keep_alive: 0,
             will: None,
+            will_delay: 0,
             login: None,
             properties: vec![],
         }
@@ -49,6 +52,19 @@ impl Connect {
 
     pub(crate) fn will(mut self, topic: &str, payload: &str, qos: u8, retain: bool) -> Self {
         self.will = Some((topic.into(), payload.into(), qos, retain));
+        self
+    }
+
+    pub(crate) fn will_delay(mut self, seconds: u32) -> Self {
+        self.will_delay = seconds;
+        self
+    }
+
+    /// MQTT 5: a session that outlives the connection by so many seconds.
+    pub(crate) fn expiry(mut self, seconds: u32) -> Self {
+        self.clean = false;
+        self.properties.push(0x11);
+        self.properties.extend(seconds.to_be_bytes());
         self
     }
 
@@ -80,7 +96,8 @@ impl Connect {
         body.extend(text(&self.id));
         if let Some((topic, payload, ..)) = &self.will {
             if self.level == 5 {
-                body.push(0);
+                body.extend([5, 0x18]);
+                body.extend(self.will_delay.to_be_bytes());
             }
             body.extend(text(topic));
             body.extend(text(payload));

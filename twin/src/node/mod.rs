@@ -10,7 +10,6 @@
 
 mod declared;
 mod door;
-mod kept;
 mod tick;
 
 use std::net::SocketAddr;
@@ -41,7 +40,6 @@ use crate::topics::TwinTopics;
 
 use declared::Declared;
 use door::{Door, Front, Ports, broker_config, load_tls};
-use kept::Kept;
 
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -130,7 +128,7 @@ pub struct Node {
     closing: watch::Sender<bool>,
     /// True once all input is folded: outputs may end.
     ending: watch::Sender<bool>,
-    ticker: JoinHandle<Kept>,
+    ticker: JoinHandle<()>,
     outputs: Vec<JoinHandle<()>>,
     reload: Arc<Notify>,
     status_topic: String,
@@ -181,14 +179,13 @@ impl Node {
             retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
-        let (kept, messages) = Kept::load(&store)?;
         let (closing, closed) = watch::channel(false);
         let (ending, ended) = watch::channel(false);
         let status_topic = format!("node/v1/{}/status", config.node.name);
         let (mqtt, front): (Mqtt, Front) = match door {
             Door::Embedded(ports) => {
                 let limits = broker_config(&config.mqtt);
-                let broker = Arc::new(Broker::start(limits, hooks, messages)?);
+                let broker = Arc::new(Broker::start(limits, hooks)?);
                 let front = ports.serve(Arc::clone(&broker), closed.clone());
                 (Mqtt::Embedded(broker), Box::pin(front))
             }
@@ -284,7 +281,6 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             topic: status_topic.clone(),
-            kept,
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
         let reload = Arc::new(Notify::new());
@@ -368,11 +364,9 @@ impl Node {
         publish_status(&status.mqtt, &self.status_topic, &offline);
         closing.send_replace(true);
         status.mqtt.shutdown(DRAIN).await;
-        let retained = match &status.mqtt {
-            Mqtt::Embedded(broker) => broker.retained_kept(),
-            Mqtt::External(_) => Vec::new(),
-        };
-        let ticker = ticker.await;
+        if ticker.await.is_err() {
+            tracing::error!("the ticks did not end well");
+        }
         let engine = spawn_blocking(move || engine.stop()).await;
         if engine.is_err() {
             tracing::error!("the twin did not end well");
@@ -383,10 +377,8 @@ impl Node {
         }
         let journal = Arc::clone(&status.journal);
         let closed = spawn_blocking(move || {
-            let saved =
-                ticker.map(|mut kept| kept.save(retained, &store).and_then(|()| store.flush()));
-            if !matches!(saved, Ok(Ok(()))) {
-                tracing::error!(?saved, "retained messages were not kept");
+            if let Err(error) = store.flush() {
+                tracing::error!(%error, "the store may be behind after a power cut");
             }
             journal.close();
         });

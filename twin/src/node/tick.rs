@@ -8,14 +8,12 @@ use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::kept::Kept;
 use super::publish_status;
 use crate::engine::SNAPSHOT_CURSOR;
 use crate::event::{Entry, Event};
 use crate::feed;
 use crate::journal::Batch;
 use crate::model::Millis;
-use crate::mqtt::Mqtt;
 use crate::status::Status;
 use crate::store::{Store, StoreError};
 
@@ -32,19 +30,18 @@ pub(super) struct Ticker {
     pub(super) store: Arc<Store>,
     /// Topic of the node's status.
     pub(super) topic: String,
-    pub(super) kept: Kept,
 }
 
 impl Ticker {
-    /// Runs until `closed` is true; hands back what is kept for the last time of saving it.
-    pub(super) async fn run(mut self, mut closed: watch::Receiver<bool>) -> Kept {
+    /// Runs until `closed` is true.
+    pub(super) async fn run(self, mut closed: watch::Receiver<bool>) {
         let mut timer = interval(EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut count, mut last) = (0u32, 0);
         loop {
             tokio::select! {
                 _ = timer.tick() => {}
-                _ = closed.wait_for(|closed| *closed) => return self.kept,
+                _ = closed.wait_for(|closed| *closed) => return,
             }
             let stats = self.status.journal.stats();
             if stats.last != last || count.is_multiple_of(IDLE) {
@@ -60,18 +57,13 @@ impl Ticker {
 
     /// What may wait for the router or the disk. It is little, so it is worth a worker's time but
     /// not a task.
-    fn keep_house(&mut self) {
-        let (released, saved) = block_in_place(|| {
+    fn keep_house(&self) {
+        let released = block_in_place(|| {
             publish_status(&self.status.mqtt, &self.topic, &self.status.online());
-            let released = release(&self.status, &self.store);
-            let saved = match &self.status.mqtt {
-                Mqtt::Embedded(broker) => self.kept.save(broker.retained_kept(), &self.store),
-                Mqtt::External(_) => Ok(()),
-            };
-            (released, saved)
+            release(&self.status, &self.store)
         });
-        if let Err(error) = released.and(saved) {
-            tracing::error!(%error, "the store cannot be used; segments and messages wait");
+        if let Err(error) = released {
+            tracing::error!(%error, "the store cannot be used; segments wait");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The small store beside the journal: the data folder itself, and in fjall under `store/` the
-//! cursors, the dead letters and the broker's retained messages.
+//! cursors, the dead letters and what the broker keeps.
 //!
 //! Nothing here is the only copy of a reading. Writes reach the operating system at once and the
 //! disk at its leisure or at the end: after a power cut a cursor may lag, which repeats idempotent
@@ -30,6 +30,9 @@ const MEMTABLE: u64 = 2 << 20;
 /// fjall's own log, bytes at most; its smallest. Its files are sparse until written.
 const LOG: u64 = 64 << 20;
 
+/// Where version 0.1 kept retained messages: payload by topic.
+const OLD_RETAINED: &str = "retained";
+
 /// The store could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("store: cannot {what}: {source}")]
@@ -51,11 +54,10 @@ impl StoreError {
     }
 }
 
-/// Cursors, dead letters and retained messages.
+/// Cursors, dead letters and what the broker keeps.
 pub struct Store {
     database: Database,
     cursors: Keyspace,
-    retained: Keyspace,
     broker: Keyspace,
     dead_letters: DeadLetters,
 }
@@ -85,14 +87,15 @@ impl Store {
                 .map_err(StoreError::on("open a keyspace"))
         };
         let cursors = keyspace("cursors")?;
-        let retained = keyspace("retained")?;
         let broker = keyspace("broker")?;
         let letters = keyspace("dead_letters")?;
         let dead_letters = DeadLetters::open(database.clone(), letters, dead_letters)?;
+        if database.keyspace_exists(OLD_RETAINED) {
+            broker_disk::take_over(&database, keyspace(OLD_RETAINED)?, &broker)?;
+        }
         Ok(Self {
             database,
             cursors,
-            retained,
             broker,
             dead_letters,
         })
@@ -178,45 +181,6 @@ impl Store {
     /// Dead letters that were only counted since the start, because too many came.
     pub fn dead_letters_skipped(&self) -> u64 {
         self.dead_letters.skipped()
-    }
-
-    /// Keeps retained messages, topic and payload; an empty payload removes the topic's message.
-    /// All or none.
-    ///
-    /// # Errors
-    /// The store could not be written; nothing changed.
-    pub fn save_retained<'a>(
-        &self,
-        changed: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-    ) -> Result<(), StoreError> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        for (topic, payload) in changed {
-            if payload.is_empty() {
-                batch.remove(&self.retained, topic);
-            } else {
-                batch.insert(&self.retained, topic, payload);
-            }
-        }
-        batch
-            .commit()
-            .map_err(StoreError::on("write retained messages"))
-    }
-
-    /// All retained messages, by topic.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub fn load_retained(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let read = |guard: fjall::Guard| {
-            let (topic, payload) = guard
-                .into_inner()
-                .map_err(StoreError::on("read retained messages"))?;
-            Ok((
-                String::from_utf8_lossy(&topic).into_owned(),
-                payload.to_vec(),
-            ))
-        };
-        self.retained.iter().map(read).collect()
     }
 
     /// Puts everything on disk. Blocks for it.

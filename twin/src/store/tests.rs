@@ -1,4 +1,4 @@
-//! Tests of the data folder, the cursors, the dead letters and the retained messages.
+//! Tests of the data folder, the cursors and the dead letters.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -144,20 +144,23 @@ fn large_payloads_and_texts_are_cut_at_a_character() {
 }
 
 #[test]
-fn retained_messages_are_replaced_and_removed_by_topic_and_survive() {
+fn retained_messages_of_version_0_1_are_moved_to_the_broker_once() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let long = "t".repeat(65_535);
-    let saved: [(&str, &[u8]); 3] = [("a/b", b"1"), ("a/c", b"2"), (&long, b"3")];
-    store.save_retained(saved).unwrap();
-    let changed: [(&str, &[u8]); 2] = [("a/b", b"4"), ("a/c", b"")];
-    store.save_retained(changed).unwrap();
-    drop(store);
-    let loaded = Store::open(dir.path()).unwrap().load_retained().unwrap();
-    assert_eq!(
-        loaded,
-        [("a/b".to_owned(), b"4".to_vec()), (long, b"3".to_vec())]
-    );
+    {
+        let database = fjall::Database::builder(dir.path()).open().unwrap();
+        let old = database
+            .keyspace(super::OLD_RETAINED, fjall::KeyspaceCreateOptions::default)
+            .unwrap();
+        old.insert("a/b", "1").unwrap();
+    }
+    for _ in 0..2 {
+        let store = Store::open(dir.path()).unwrap();
+        let mut topics = Vec::new();
+        let read = quartier_broker::Disk::read(&store, &mut |key, _| topics.push(key.to_vec()));
+        read.unwrap();
+        assert_eq!(topics, [b"ta/b"]);
+        assert!(!store.database.keyspace_exists(super::OLD_RETAINED));
+    }
 }
 
 #[test]

@@ -122,3 +122,27 @@ proptest! {
         prop_assert!(valid_filter(&topic) && matches(&topic, &topic));
     }
 }
+
+#[test]
+fn filters_overlap_where_a_topic_may_match_both() {
+    for (one, other) in [
+        ("a/b", "a/+"),
+        ("a/#", "a"),
+        ("#", "a/+/c"),
+        ("+/b", "a/+"),
+        ("a", "a"),
+    ] {
+        assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
+    }
+    for (one, other) in [
+        ("a/b", "a"),
+        ("a/+", "b/+"),
+        ("a/+", "a/b/c"),
+        ("a/b/#", "a/c"),
+    ] {
+        assert!(
+            !overlap(one, other) && !overlap(other, one),
+            "{one} {other}"
+        );
+    }
+}

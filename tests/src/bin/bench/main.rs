@@ -1,9 +1,12 @@
 //! `make bench`: mosquitto and Quartier in turn, in one run, under the same load, and what the
 //! twin costs by itself. Prints a table of ratios; `--json FILE` writes every figure.
 //!
-//! `cargo run --release --package quartier-tests --bin bench [-- --json FILE] [--quick]`
+//! `cargo run --release --package quartier-tests --bin bench [-- --json FILE] [--quick]
+//! [--only path|fold|memory|idle|flood]`
 
+mod flood;
 mod generator;
+mod idle;
 mod mosquitto;
 mod path;
 mod receiver;
@@ -27,7 +30,14 @@ pub(crate) struct Extent {
     pub(crate) assets: u32,
     /// Readings of the fold's measurement.
     pub(crate) folds: u64,
+    /// Idle connections.
+    pub(crate) idle: u32,
+    /// Publishes that no filter matches.
+    pub(crate) unmatched: u32,
 }
+
+/// Measures one part of the whole.
+type Part = fn(&mut Table, &Extent) -> Result<()>;
 
 fn main() -> ExitCode {
     match run() {
@@ -40,13 +50,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut json, mut quick) = (None, false);
+    let (mut json, mut quick, mut only) = (None, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => quick = true,
             "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
-            other => bail!("{other:?} is not known; usage: bench [--json FILE] [--quick]"),
+            "--only" => only = Some(arguments.next().context("--only PART")?),
+            other => {
+                bail!("{other:?} is not known; usage: bench [--json FILE] [--quick] [--only PART]")
+            }
         }
     }
     let extent = if quick {
@@ -54,18 +67,36 @@ fn run() -> Result<()> {
             time: Duration::from_secs(3),
             assets: 20_000,
             folds: 500_000,
+            idle: 2_000,
+            unmatched: 50_000,
         }
     } else {
         Extent {
             time: Duration::from_secs(15),
             assets: 100_000,
             folds: 5_000_000,
+            idle: 10_000,
+            unmatched: 300_000,
         }
     };
     let mut table = Table::default();
-    path::measure(&mut table, &extent)?;
-    twin::fold_rate(&mut table, &extent);
-    twin::memory_and_recovery(&mut table, &extent)?;
+    let parts: [(&str, Part); 5] = [
+        ("path", path::measure),
+        ("fold", twin::fold_rate),
+        ("memory", twin::memory_and_recovery),
+        ("idle", idle::measure),
+        ("flood", flood::measure),
+    ];
+    if let Some(only) = &only
+        && parts.iter().all(|(name, _)| name != only)
+    {
+        bail!("--only {only}: the parts are path, fold, memory, idle, flood");
+    }
+    for (name, measure) in parts {
+        if only.as_deref().is_none_or(|only| only == name) {
+            measure(&mut table, &extent)?;
+        }
+    }
     println!("\n{}", table.text());
     if let Some(file) = json {
         let text = serde_json::to_string_pretty(&table.json(quick))?;

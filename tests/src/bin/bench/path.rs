@@ -27,6 +27,8 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 struct Run {
     /// Of user and system time of the server's process, for each reading.
     cpu_us: f64,
+    /// The same of this process: load generator and subscriber.
+    load_us: f64,
     /// Acknowledged readings a second.
     rate: f64,
     latencies: Vec<u32>,
@@ -70,7 +72,8 @@ impl Side {
             self.ledger.acknowledged.load(Relaxed),
             self.ledger.received.load(Relaxed),
         );
-        let cpu = cpu_seconds(self.pid);
+        let own = std::process::id();
+        let (cpu, load) = (cpu_seconds(self.pid), cpu_seconds(own));
         drop(self.receiver.latencies());
         let took = generator::publish(self.server, &self.ledger, rate, time)?;
         let sent = self.ledger.acknowledged.load(Relaxed) - before.0;
@@ -89,10 +92,11 @@ impl Side {
             }
             pause(Duration::from_millis(5));
         }
-        let cpu = cpu_seconds(self.pid) - cpu;
+        let (cpu, load) = (cpu_seconds(self.pid) - cpu, cpu_seconds(own) - load);
         let latencies = self.receiver.latencies();
         Ok(Run {
             cpu_us: cpu * 1e6 / sent as f64,
+            load_us: load * 1e6 / sent as f64,
             rate: sent as f64 / took,
             latencies,
         })
@@ -195,6 +199,19 @@ fn report(table: &mut Table, ours: &Measured, theirs: &Measured) {
         "from before the publish's write to after the subscriber's read, at half of the saturated \
          throughput of each side ({:.0}/s, {:.0}/s)",
         ours.half.rate, theirs.half.rate
+    );
+    let cores = |run: &Run| (run.cpu_us + run.load_us) * run.rate / 1e6;
+    table.both(
+        "CPU per reading, half load",
+        cpu(&ours.half, &theirs.half),
+        "us",
+        "",
+        &format!(
+            "the same at half of the saturated throughput of each side, evenly paced; with load \
+             generator and subscriber {:.2} and {:.2} cores are busy then",
+            cores(&ours.half),
+            cores(&theirs.half)
+        ),
     );
     for (name, share, goal) in [
         ("p50", 0.5, ""),

@@ -17,7 +17,7 @@ const START: Millis = Millis(1_767_225_600_000);
 
 /// Readings a second that one thread folds: one reading an entry, in turn over 10,000 placed
 /// assets of one quarter, a tick every 100,000.
-pub(crate) fn fold_rate(table: &mut Table, extent: &Extent) {
+pub(crate) fn fold_rate(table: &mut Table, extent: &Extent) -> Result<()> {
     let (mut twin, mut effects) = (Twin::new(), Effects::default());
     let names: Vec<String> = (0..STREAMS).map(|number| format!("box-{number}")).collect();
     let mut position = 0;
@@ -89,6 +89,7 @@ pub(crate) fn fold_rate(table: &mut Table, extent: &Extent) {
         ">= 2 million",
         "Twin::fold of one-reading entries over 10,000 placed assets, in process, entries made on the way",
     );
+    Ok(())
 }
 
 /// Publishes two metrics of each asset, with a window of 500, and returns when all are folded.
