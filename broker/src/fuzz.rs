@@ -109,7 +109,7 @@ impl Connections {
             panic!("no runtime")
         };
         let (broker, innocent) = runtime.block_on(async {
-            let Ok(broker) = Broker::start(Config::default(), hooks(), Vec::new()) else {
+            let Ok(broker) = Broker::start(Config::default(), hooks()) else {
                 panic!("no broker")
             };
             let broker = Arc::new(broker);
