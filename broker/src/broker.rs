@@ -18,6 +18,7 @@ use crate::listener::{self, Place};
 use crate::publisher::Publisher;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::sys;
 use crate::{DiskFailed, Peer, Tls};
 
 /// How often the clock is looked at for what expires or is due, and metrics are told.
@@ -85,7 +86,10 @@ impl Broker {
         let thread = keeper
             .start(disk, counters)
             .map_err(|_| StartError::Keeper)?;
-        let housekeeping = runtime.spawn(keep_house(hub.clone())).abort_handle();
+        let (house, figures) = (keep_house(hub.clone()), sys::tell(hub.clone()));
+        let housekeeping = runtime
+            .spawn(async { tokio::join!(house, figures) })
+            .abort_handle();
         Ok(Self {
             hub,
             housekeeping,
@@ -179,12 +183,21 @@ impl Drop for Broker {
     }
 }
 
-/// Ends what is over by time and tells the metrics.
+/// Ends what is over by time, tells the metrics, and tells the connections that rights changed.
 async fn keep_house(hub: Arc<Hub>) {
     let mut interval = time::interval(HOUSEKEEPING);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut rights = hub.hooks.gate.changes();
+    let mut gate_open = true;
     loop {
-        interval.tick().await;
+        tokio::select! {
+            changed = rights.changed(), if gate_open => {
+                gate_open = changed.is_ok();
+                hub.ask_for_rights();
+                continue;
+            }
+            _ = interval.tick() => {}
+        }
         hub.expire();
         hub.stats().export();
     }

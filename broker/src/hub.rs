@@ -2,6 +2,7 @@
 //! of exactly its topic, router.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Release};
 use std::time;
 
 use parking_lot::RwLock;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use crate::buffers::Buffers;
 use crate::codec::{Publish, QoS};
 use crate::config::{Config, Hooks};
-use crate::envelope::{Draft, Parts};
+use crate::envelope::{Draft, Envelope, Parts};
 use crate::kept::{Keeper, Key, Loaded};
 use crate::levels::first_level;
 use crate::retained::Retained;
@@ -20,6 +21,7 @@ use crate::session::{Out, QueueLimit, Session};
 use crate::sessions::Sessions;
 use crate::stats::{Counters, Stats};
 use crate::subscriptions::{Subscriber, Subscriptions};
+use crate::sys::Sys;
 
 /// Logins that may be checked at a time: hashing a password is slow on purpose.
 const LOGINS: usize = 4;
@@ -31,11 +33,14 @@ pub(crate) struct Hub {
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) retained: Retained,
+    pub(crate) sys: Sys,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) router: Router,
     pub(crate) counters: Arc<Counters>,
     pub(crate) logins: Semaphore,
     pub(crate) buffers: Buffers,
+    /// Rises whenever the rights of clients may have changed.
+    pub(crate) rights_changed: AtomicU64,
     /// Until when connections may drain, once the broker shuts down.
     pub(crate) closing: watch::Sender<Option<Instant>>,
     /// Told when a connection is closed.
@@ -55,11 +60,13 @@ impl Hub {
             sessions: Sessions::new(config.max_sessions, keeper.clone()),
             subscriptions: RwLock::default(),
             retained: Retained::new(config.max_retained, keeper.clone()),
+            sys: Sys::default(),
             keeper,
             router,
             counters,
             logins: Semaphore::new(LOGINS),
             buffers: Buffers::default(),
+            rights_changed: AtomicU64::new(0),
             closing: watch::Sender::new(None),
             gone: Notify::new(),
             config,
@@ -156,6 +163,29 @@ impl Hub {
         )
     }
 
+    /// Delivers what the broker says about itself, which the router does not get.
+    pub(crate) fn publish_sys(&self, messages: &[Envelope]) {
+        let subscriptions = self.subscriptions.read();
+        let (limit, counters) = (self.queue_limit(), &*self.counters);
+        // QoS 0: no round to wait for.
+        for message in messages {
+            if let Some(seats) = subscriptions.exact(message.topic()) {
+                seats.deliver(message, limit, counters);
+            }
+            if subscriptions.tree_may_match(first_level(message.topic())) {
+                subscriptions.matching(message.topic(), |seats| {
+                    seats.deliver(message, limit, counters);
+                });
+            }
+        }
+    }
+
+    /// Has every connection ask for its rights.
+    pub(crate) fn ask_for_rights(&self) {
+        self.rights_changed.fetch_add(1, Release);
+        self.sessions.wake_all();
+    }
+
     /// Does what is left of a session that is over: ends its subscriptions, gives what it did not
     /// deliver of shared ones to other members, publishes its will, forgets it.
     pub(crate) fn bury(&self, session: &Arc<Session>) {
@@ -211,6 +241,7 @@ impl Hub {
         let now = time::Instant::now();
         for session in self.sessions.expire(now) {
             self.bury(&session);
+            self.counters.sessions_expired.add(1);
         }
         for session in self.sessions.with_due_will(now) {
             let _whole = self.keeper.whole();

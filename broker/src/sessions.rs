@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::codec;
 use crate::kept::Keeper;
 use crate::session::{Phase, Session};
 use crate::will::Will;
@@ -56,10 +57,27 @@ pub(crate) struct Opened {
     pub(crate) will: Option<Box<Will>>,
 }
 
-/// There is no room for another session.
+/// What all sessions hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Messages that wait or are in flight.
+    pub(crate) messages: usize,
+    /// Subscriptions.
+    pub(crate) filters: usize,
+    /// Of them shared ones.
+    pub(crate) shared: usize,
+}
+
+/// The client gets no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many sessions")]
-pub(crate) struct Full;
+pub(crate) enum NotOpened {
+    /// There is no room for another one.
+    #[error("too many sessions")]
+    Full,
+    /// Its identifier has a session that belongs to another user.
+    #[error("the session belongs to another user")]
+    Foreign,
+}
 
 impl Sessions {
     /// No sessions, at most `max`.
@@ -85,17 +103,18 @@ impl Sessions {
     }
 
     /// The session of a client: the one it had, unless it expired, the client wants a clean start,
-    /// or it was to end with its connection. A connection that has it loses it.
-    pub(crate) fn open(&self, opening: Opening) -> Result<Opened, Full> {
+    /// or it was to end with its connection. A connection that has it loses it. A session belongs
+    /// to its user: no other one takes it, or ends it, by its identifier.
+    pub(crate) fn open(&self, opening: Opening) -> Result<Opened, NotOpened> {
         let mut by_id = self.by_id.lock();
         match by_id.sessions.get(&opening.id).cloned() {
-            Some(session) => match resume(&session, opening) {
+            Some(session) => match resume(&session, opening)? {
                 Resumed::Yes(opened) => Ok(*opened),
                 Resumed::No(opening, taken_over) => {
                     Ok(self.create(&mut by_id, *opening, Some(session), taken_over))
                 }
             },
-            None if by_id.sessions.len() >= self.max => Err(Full),
+            None if by_id.sessions.len() >= self.max => Err(NotOpened::Full),
             None => Ok(self.create(&mut by_id, opening, None, false)),
         }
     }
@@ -127,6 +146,29 @@ impl Sessions {
             taken_over,
             replaced,
             will: None,
+        }
+    }
+
+    /// What all sessions hold.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for session in self.by_id.lock().sessions.values() {
+            let state = session.lock();
+            held.messages += state.waiting() + state.window.len();
+            held.filters += state.filters().len();
+            let shared = state
+                .filters()
+                .keys()
+                .filter(|f| codec::shared(f).is_some());
+            held.shared += shared.count();
+        }
+        held
+    }
+
+    /// Wakes all connections.
+    pub(crate) fn wake_all(&self) {
+        for session in self.by_id.lock().sessions.values() {
+            session.lock().wake.notify_one();
         }
     }
 
@@ -172,15 +214,18 @@ enum Resumed {
     No(Box<Opening>, bool),
 }
 
-fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
+fn resume(session: &Arc<Session>, opening: Opening) -> Result<Resumed, NotOpened> {
     let mut state = session.lock();
     let taken_over = state.phase == Phase::Connected;
     let expired = matches!(state.phase, Phase::Away(Some(t)) if t <= Instant::now());
+    if session.user != opening.user && !expired && state.phase != Phase::Ended {
+        return Err(NotOpened::Foreign);
+    }
     let old = std::mem::replace(&mut state.wake, Arc::new(Notify::new()));
     old.notify_one();
     if opening.clean || expired || state.phase == Phase::Ended || session.kept.is_none() {
         state.phase = Phase::Ended;
-        return Resumed::No(Box::new(opening), taken_over);
+        return Ok(Resumed::No(Box::new(opening), taken_over));
     }
     state.generation += 1;
     state.phase = Phase::Connected;
@@ -197,7 +242,7 @@ fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
     session.changed();
     let (generation, wake) = (state.generation, state.wake.clone());
     drop(state);
-    Resumed::Yes(Box::new(Opened {
+    Ok(Resumed::Yes(Box::new(Opened {
         session: session.clone(),
         generation,
         wake,
@@ -205,7 +250,7 @@ fn resume(session: &Arc<Session>, opening: Opening) -> Resumed {
         taken_over,
         replaced: None,
         will,
-    }))
+    })))
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ impl ReasonCode {
             Self::ServerUnavailable
             | Self::ServerBusy
             | Self::ServerShuttingDown
+            | Self::QuotaExceeded
             | Self::ConnectionRateExceeded => Some(3),
             Self::BadUserNameOrPassword => Some(4),
             Self::NotAuthorized | Self::Banned => Some(5),

@@ -51,14 +51,14 @@ pub(crate) fn covers(rule: &str, filter: &str) -> bool {
     if filter.starts_with('$') && rule.starts_with(['+', '#']) {
         return false;
     }
-    let mut levels = filter.split('/');
-    for allowed in rule.split('/') {
-        if allowed == "#" {
+    let mut levels = filter.as_bytes().split(|byte| *byte == b'/');
+    for allowed in rule.as_bytes().split(|byte| *byte == b'/') {
+        if allowed == b"#" {
             return true;
         }
         match levels.next() {
-            Some("#") | None => return false,
-            Some(level) if allowed == "+" || allowed == level => {}
+            Some(b"#") | None => return false,
+            Some(level) if allowed == b"+" || allowed == level => {}
             Some(_) => return false,
         }
     }

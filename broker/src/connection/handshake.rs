@@ -1,7 +1,10 @@
 //! From the accepted stream to the CONNACK.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed},
+};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
@@ -10,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::io::read_out;
+use super::rights::{Granted as Rights, levels};
 use super::{Connection, LAST_WORDS, Stream, Terms};
 use crate::codec::{
     ConnAck, ConnAckProperties, Connect, Malformed, ReasonCode, Refusal, Version, decode_connect,
@@ -17,7 +21,7 @@ use crate::codec::{
 };
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::sessions::Opening;
+use crate::sessions::{NotOpened, Opening};
 use crate::will::Will;
 use crate::{Client, Granted, Login, Peer, Refused};
 
@@ -36,6 +40,8 @@ struct Request {
     asked_keep_alive: u16,
     asked_expiry: u32,
     will: Option<Will>,
+    /// Of a will that nobody may leave.
+    will_refused: Option<ReasonCode>,
 }
 
 /// The connection of a client that was let in; `None` for one that was not, after it was told.
@@ -122,6 +128,10 @@ async fn refuse<S: Stream>(
     version: Version,
     reason: ReasonCode,
 ) -> std::io::Result<()> {
+    // Without a fitting code the connection is just closed [MQTT-3.2.2-6].
+    if version == Version::V3 && reason.v3_connack().is_none() {
+        return stream.shutdown().await;
+    }
     let mut out = BytesMut::new();
     let properties = ConnAckProperties::default();
     ConnAck {
@@ -167,6 +177,9 @@ impl Request {
             asked_keep_alive: connect.keep_alive,
             asked_expiry: connect.session_expiry,
             will: connect.will.as_ref().and_then(Will::new),
+            will_refused: connect
+                .will
+                .and_then(|will| will_refusal(config, will.topic)),
         }
     }
 
@@ -195,7 +208,13 @@ impl Request {
 
 /// Checks the login and opens the session; the connection with its CONNACK still to be sent.
 async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Connection, ReasonCode> {
+    let asked = hub.rights_changed.load(Acquire);
     let granted = login(hub, &request, &peer).await?;
+    let may_leave = |will: &Will| granted.rights.may_publish(&will.topic);
+    if !request.will.as_ref().is_none_or(may_leave) {
+        return Err(ReasonCode::NotAuthorized);
+    }
+    request.will_refused.map_or(Ok(()), Err)?;
     // Who cannot take the CONNACK cannot be let in [MQTT-3.1.2-24].
     let mut connack = BytesMut::new();
     request
@@ -214,7 +233,18 @@ async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Conne
             inflight: request.terms.inflight,
             will: request.will.take(),
         })
-        .map_err(|_| ReasonCode::QuotaExceeded)?;
+        .map_err(|error| match error {
+            NotOpened::Full => ReasonCode::QuotaExceeded,
+            NotOpened::Foreign => ReasonCode::NotAuthorized,
+        })?;
+    // Of the same user, who may have lost the right to it.
+    let may_not_leave = |will: &mut Box<Will>| !granted.rights.may_publish(&will.topic);
+    let mut not_left = opened.will.take_if(may_not_leave);
+    if let Some(replaced) = &opened.replaced {
+        not_left = not_left.or(replaced.lock().will.take_if(may_not_leave));
+    }
+    let not_left = u64::from(not_left.is_some());
+    hub.counters.dropped_not_authorized.add(not_left);
     if let Some(replaced) = &opened.replaced {
         hub.bury(replaced);
     }
@@ -238,6 +268,11 @@ async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Conne
     Ok(Connection::new(
         hub.clone(),
         client,
+        Rights {
+            rights: granted.rights,
+            asked,
+            suspect: false,
+        },
         opened,
         request.terms,
         connack,
@@ -272,7 +307,7 @@ async fn login(hub: &Arc<Hub>, request: &Request, peer: &Peer) -> Result<Granted
             })
         })
         .await
-        .map_err(|_| ReasonCode::UnspecifiedError)?
+        .map_err(|_| ReasonCode::ServerUnavailable)?
     };
     checked.map_err(|refused| {
         debug!(id = %request.id, %refused, "login refused");
@@ -282,6 +317,14 @@ async fn login(hub: &Arc<Hub>, request: &Request, peer: &Peer) -> Result<Granted
             Refused::TooManyFailures => ReasonCode::ConnectionRateExceeded,
         }
     })
+}
+
+/// Why nobody may leave a will to `topic`.
+fn will_refusal(config: &Config, topic: &str) -> Option<ReasonCode> {
+    if topic.starts_with('$') {
+        return Some(ReasonCode::NotAuthorized);
+    }
+    (levels(topic) > config.max_topic_levels).then_some(ReasonCode::TopicNameInvalid)
 }
 
 /// An identifier for a client that sent none: unique in this process, and no other client's guess.

@@ -42,11 +42,23 @@ struct Run<'a> {
     bytes: usize,
     /// Of QoS 1.
     qos1: usize,
+    /// Packets of any kind before and among them, and how many of these have an answer.
+    packets: u64,
+    answered: u64,
 }
 
 impl From<Malformed> for End {
     fn from(malformed: Malformed) -> Self {
         Self::Reason(malformed.reason, malformed.what)
+    }
+}
+
+fn has_answer(packet: &Packet<'_>) -> bool {
+    match packet {
+        Packet::Publish(publish) => publish.qos != QoS::AtMostOnce,
+        Packet::PubRec(_) | Packet::PubRel(_) | Packet::PingReq => true,
+        Packet::Subscribe(_) | Packet::Unsubscribe(_) => true,
+        Packet::PubAck(_) | Packet::PubComp(_) | Packet::Disconnect(_) | Packet::Auth => false,
     }
 }
 
@@ -77,6 +89,9 @@ impl Connection {
         let mut run = Run::default();
         let step = self.decode(buffer, at, &mut run);
         // What came before a packet that ends the connection counts.
+        let counters = &self.hub.counters;
+        counters.packets_received.add(run.packets);
+        counters.packets_answered.add(run.answered);
         self.finish_run(&mut run)?;
         if let Err(End::Reason(..)) = step {
             self.hub.counters.protocol_errors.add(1);
@@ -103,7 +118,10 @@ impl Connection {
             };
             let packet = decode(&frame, self.terms.version)?;
             *at += frame.len;
+            run.packets += 1;
+            run.answered += u64::from(has_answer(&packet));
             if let Packet::Publish(publish) = packet {
+                self.pace.spend();
                 self.publish(publish, run)?;
                 continue;
             }
@@ -122,6 +140,7 @@ impl Connection {
             && self.acks.bytes() + run.bytes < config.max_pending_bytes
             || pending == 0)
             && (!run.publishes.is_empty() || self.may_read())
+            && self.pace.wait().is_none()
     }
 
     /// Everything but PUBLISH; a SUBSCRIBE is given back.
@@ -206,9 +225,17 @@ impl Connection {
     /// Adds a publish with its topic to the run.
     fn resolved<'a>(&mut self, publish: Publish<'a>, run: &mut Run<'a>) -> Result<(), End> {
         self.within_receive_maximum(&publish, run)?;
-        if publish.topic.starts_with('$') {
+        // What was taken already is a repetition whose PUBREC is missing, whatever has changed.
+        let taken = |this: &Self| -> Result<bool, End> {
+            Ok(publish.qos == QoS::ExactlyOnce && this.own()?.received.contains_key(&publish.pkid))
+        };
+        if let Some(reason) = self.refusal(publish.topic)
+            && !taken(self)?
+        {
             self.finish_run(run)?;
-            self.refuse(&publish);
+            // A 3.1.1 client cannot be told: to it every acknowledgement is a good one
+            // [MQTT-3.3.5-2].
+            self.acknowledge(&publish, Due::default(), reason);
             return Ok(());
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -246,12 +273,6 @@ impl Connection {
             return Err(End::Reason(ReasonCode::ReceiveMaximumExceeded, ""));
         }
         Ok(())
-    }
-
-    /// A publish to a topic that clients may not publish to. A 3.1.1 client cannot be told.
-    fn refuse(&mut self, publish: &Publish<'_>) {
-        self.hub.counters.dropped_not_authorized.add(1);
-        self.acknowledge(publish, Due::default(), ReasonCode::NotAuthorized);
     }
 
     pub(super) fn acknowledge(&mut self, publish: &Publish<'_>, due: Due, reason: ReasonCode) {

@@ -11,7 +11,9 @@ mod handshake;
 mod inbound;
 mod io;
 mod outbound;
+mod pace;
 mod receipts;
+mod rights;
 mod subscribe;
 mod tcp;
 
@@ -30,6 +32,8 @@ use tracing::debug;
 use self::acks::{Acks, Due};
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
+use self::pace::Pace;
+use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
 use crate::hub::Hub;
@@ -80,6 +84,7 @@ enum End {
 struct Connection {
     hub: Arc<Hub>,
     client: Client,
+    granted: Granted,
     session: Arc<Session>,
     generation: u64,
     wake: Arc<Notify>,
@@ -101,6 +106,7 @@ struct Connection {
     /// Aliases that the client was told.
     told: Aliases,
     last_packet: Instant,
+    pace: Pace,
 }
 
 /// Serves one stream until its end. Its CONNECT has to be there at `deadline`.
@@ -108,27 +114,39 @@ pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, mut stream: S, peer: Peer, d
     // Boxed: what a handshake needs is not kept for the life of the connection.
     match Box::pin(handshake::shake_hands(&hub, &mut stream, peer, deadline)).await {
         Some(mut connection) => {
+            hub.counters.clients.add(1);
             let end = connection.serve(&mut stream).await;
             connection.finish(&mut stream, end).await;
+            hub.counters.clients.sub(1);
         }
         None => hub.counters.refused.add(1),
     }
 }
 
 impl Connection {
-    fn new(hub: Arc<Hub>, client: Client, opened: Opened, terms: Terms, connack: BytesMut) -> Self {
+    fn new(
+        hub: Arc<Hub>,
+        client: Client,
+        granted: Granted,
+        opened: Opened,
+        terms: Terms,
+        connack: BytesMut,
+    ) -> Self {
         let Opened {
             session,
             generation,
             wake,
+            present,
             ..
         } = opened;
         let mut connection = Self {
+            pace: Pace::new(hub.config.max_publish_rate),
             durable: hub.hooks.intake.durable(),
             written: hub.keeper.written(),
             held_back: false,
             hub,
             client,
+            granted,
             session,
             generation,
             wake,
@@ -142,7 +160,11 @@ impl Connection {
             told: Aliases::up_to(terms.max_alias),
             last_packet: Instant::now(),
         };
-        connection.resume();
+        if present {
+            // An error is a take-over, which the connection finds out at once.
+            let _ = connection.restrict();
+            connection.resume();
+        }
         connection
     }
 
@@ -152,7 +174,7 @@ impl Connection {
         let timer = sleep_until(self.next_check());
         tokio::pin!(timer);
         loop {
-            if let Err(end) = self.work(stream).await {
+            if let Err(end) = self.turn(stream).await {
                 return end;
             }
             // Asked once: whoever finds the router behind has to wait for its progress.
@@ -160,6 +182,9 @@ impl Connection {
             let reading = !congested && self.has_room();
             if reading && self.unlooked {
                 continue;
+            }
+            if let Some(turn) = self.pace.wait() {
+                timer.as_mut().reset(turn.min(self.next_check()));
             }
             tokio::select! {
                 moved = poll_fn(|cx| io::poll(cx, stream, io::Ends {
@@ -169,7 +194,12 @@ impl Connection {
                     buffers: &self.hub.buffers,
                 })), if reading || self.unflushed || !self.write.is_empty() => {
                     match moved {
-                        Ok(moved) => self.unlooked |= moved.received > 0,
+                        Ok(moved) => {
+                            self.unlooked |= moved.received > 0;
+                            let counters = &self.hub.counters;
+                            counters.bytes_received.add(moved.received as u64);
+                            counters.bytes_sent.add(moved.sent as u64);
+                        }
                         Err(_) => return End::Lost,
                     }
                 }
@@ -195,6 +225,11 @@ impl Connection {
         }
         self.drain(stream).await;
         End::Reason(ReasonCode::ServerShuttingDown, "")
+    }
+
+    async fn turn<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        self.recheck()?;
+        self.work(stream).await
     }
 
     /// Does everything that can be done without waiting for somebody else.
@@ -242,15 +277,20 @@ impl Connection {
         self.acks.len() < usize::from(config.max_pending.max(1))
             && self.acks.bytes() < config.max_pending_bytes.max(1)
             && self.write.len() < MAX_UNREAD
+            && self.pace.wait().is_none()
     }
 
     /// Writes as much as the stream takes now.
     async fn send<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        let waiting = self.write.len();
         let sent = poll_fn(|cx| {
             let sent = io::poll_write(cx, stream, &mut self.write, &mut self.unflushed);
             Poll::Ready(sent)
         });
-        match sent.await {
+        let sent = sent.await;
+        let bytes = waiting - self.write.len();
+        self.hub.counters.bytes_sent.add(bytes as u64);
+        match sent {
             Poll::Ready(Err(_)) => Err(End::Lost),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
@@ -318,7 +358,7 @@ impl Connection {
     /// Gives the session back, publishes the will, tells the client.
     async fn finish<S: Stream>(mut self, stream: &mut S, end: End) {
         debug!(id = %self.client.id, ?end, "disconnected");
-        let with_will = end != End::Left;
+        let with_will = end != End::Left && self.may_leave_will();
         let left = (self.session).leave(self.generation, self.terms.expiry, with_will);
         if left.over {
             self.hub.bury(&self.session);

@@ -4,7 +4,7 @@ use super::{Connection, End};
 use crate::buffers::SIZE;
 use crate::codec::{AckKind, Delivery, QoS, ReasonCode};
 use crate::session::{Out, State};
-use crate::window::Step;
+use crate::window::{Progress, Step};
 
 impl Connection {
     /// Sends again what an earlier connection of the session left unfinished [MQTT-4.4.0-1].
@@ -17,12 +17,31 @@ impl Connection {
         let written = *self.written.borrow();
         for (pkid, step) in unfinished {
             match step {
+                Step::Publish(out) if !self.readable(&out) => self.forget_unread(&out, pkid),
                 Step::Publish(out) => self.encode(&out, pkid, true),
                 Step::Release(round) => {
                     let round = if round <= written { 0 } else { round };
                     self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
                 }
             }
+        }
+    }
+
+    /// Ends a message in flight that the client may not read any more. A QoS 2 message may have
+    /// reached it, and then it holds the identifier until a PUBREL.
+    fn forget_unread(&mut self, out: &Out, pkid: u16) {
+        let Some(mut state) = self.session.own(self.generation) else {
+            return;
+        };
+        if out.qos == QoS::ExactlyOnce {
+            if let Progress::Release(sequence) = state.window.received(pkid, false) {
+                let round = self.session.released(sequence);
+                state.window.released_in(pkid, round);
+                drop(state);
+                self.answer(AckKind::PubRel, pkid, ReasonCode::Success, round);
+            }
+        } else if let Progress::Done(sequence) = state.window.acknowledged(pkid) {
+            self.session.done(sequence);
         }
     }
 
@@ -64,6 +83,7 @@ impl Connection {
             self.encode(&out, pkid, out.again);
         }
         self.held_back = held_back;
+        self.granted.suspect &= !(state.retained.is_empty() && state.live.is_empty());
         Ok(self.write.len() >= SIZE)
     }
 
@@ -82,6 +102,9 @@ impl Connection {
 
     fn deliverable(&self, out: &Out) -> bool {
         let counters = &self.hub.counters;
+        if !self.readable(out) {
+            return false;
+        }
         if out.message.seconds_left() == Some(0) {
             counters.dropped_expired.add(1);
             return false;

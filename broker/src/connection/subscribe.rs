@@ -83,6 +83,9 @@ impl Connection {
     /// Adds one subscription; whether it was there, or why it is refused.
     async fn add(&mut self, wanted: &Wanted) -> Result<Result<bool, ReasonCode>, End> {
         let filter = wanted.filter.as_str();
+        if let Some(reason) = self.filter_refusal(filter) {
+            return Ok(Err(reason));
+        }
         let (existed, attached) = {
             // Held over both, so that the end of the session finds the filter.
             let mut subscriptions = self.hub.subscriptions.write();
@@ -113,7 +116,8 @@ impl Connection {
         Ok(Ok(existed))
     }
 
-    fn remove(&self, filter: &str) -> Result<bool, End> {
+    /// Ends one subscription; whether it was there.
+    pub(super) fn remove(&self, filter: &str) -> Result<bool, End> {
         let mut subscriptions = self.hub.subscriptions.write();
         self.own()?.unsubscribe(filter);
         self.session.changed();
@@ -134,6 +138,9 @@ impl Connection {
         };
         self.hub
             .retained
+            .matching(&wanted.filter, |message| found.push(keep(message.clone())));
+        self.hub
+            .sys
             .matching(&wanted.filter, |message| found.push(keep(message.clone())));
         if has_wildcard(&wanted.filter) || self.hub.hooks.retained.owns(&wanted.filter) {
             let source = Arc::clone(&self.hub.hooks.retained);

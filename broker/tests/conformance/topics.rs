@@ -132,7 +132,7 @@ async fn mqtt_4_7_3_3_a_topic_may_have_65_535_bytes() {
     let long = "x".repeat(65_535);
     for level in BOTH {
         let mut client = door.client(level, "c").await;
-        for filter in [&long, "+"] {
+        for filter in [&*long, "+"] {
             client.subscribe(1, filter, 0).await;
             client.publish(&long, "1", 0, 0).await;
             assert_eq!(client.message().await.topic.len(), 65_535);
