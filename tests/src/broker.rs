@@ -27,9 +27,7 @@ impl Mosquitto {
         if !crate::has_program(PROGRAM, "mosquitto") {
             return None;
         }
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let address = TcpListener::bind(any).and_then(|listener| listener.local_addr());
-        let address = address.unwrap_or_else(|error| panic!("no port: {error}"));
+        let address = free_address();
         let folder = TempDir::new().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         // As root it would become a user who may not write into the folder.
         let text = format!(
@@ -65,10 +63,17 @@ impl Mosquitto {
         self.process = run(self.folder.path(), self.address);
     }
 
-    /// Its log so far.
+    /// Its log so far; it tells of every packet.
     pub fn log(&self) -> String {
         self.process.stderr().join("\n")
     }
+}
+
+/// An address on this machine that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let address = TcpListener::bind(any).and_then(|listener| listener.local_addr());
+    address.unwrap_or_else(|error| panic!("no port: {error}"))
 }
 
 fn run(folder: &Path, address: SocketAddr) -> Process {

@@ -19,7 +19,7 @@ mod websocket;
 
 use std::path::{Path, PathBuf};
 
-pub use broker::Mosquitto;
+pub use broker::{Mosquitto, free_address};
 pub use clients::{chromium, node_script, python};
 pub use databases::{Influx1, Victoria};
 pub use http::{Answer, get, get_json, post};

@@ -1,12 +1,16 @@
 //! `[mqtt] external`: a node behind Debian's mosquitto.
 
+use std::process::Command;
 use std::time::Duration;
 
 use quartier_tests::{
     Line, Load, LoadOptions, Mosquitto, Node, NodeConfig, Random, Subscriber, eventually,
-    has_mosquitto_clients, mosquitto_pub, pause,
+    free_address, has_mosquitto_clients, mosquitto_pub, pause, quartier, run,
 };
 use serde_json::Value;
+use tempfile::TempDir;
+
+const WAIT: Duration = Duration::from_secs(60);
 
 fn behind(broker: &Mosquitto, more: &str) -> NodeConfig {
     NodeConfig {
@@ -211,6 +215,71 @@ fn a_broker_that_has_forgotten_everything_is_told_what_the_twin_has() {
     late.expect("told again", |l| {
         l.topic == topic && value_of(l) == Some(21.5)
     });
+}
+
+#[test]
+fn tls_with_a_client_certificate_and_not_to_a_broker_of_another_authority() {
+    if !has_mosquitto_clients() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let cert = |args: &[&str]| {
+        let done = run(Command::new(quartier()).arg("cert").args(args), WAIT);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    };
+    cert(&["ca", "--out", &at("ca")]);
+    cert(&["ca", "--out", &at("other")]);
+    cert(&[
+        "server",
+        "--ca",
+        &at("ca"),
+        "--host",
+        "localhost",
+        "--out",
+        &at("server"),
+    ]);
+    cert(&["device", "node-1", "--ca", &at("ca"), "--out", &at("node")]);
+    let tls = free_address();
+    let listener = format!(
+        "listener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true",
+        tls.port(),
+        at("ca/ca.crt"),
+        at("server/server.crt"),
+        at("server/server.key")
+    );
+    let Some(broker) = Mosquitto::start(&listener) else {
+        return;
+    };
+    let trusting = |ca: &str| NodeConfig {
+        mqtt: format!(
+            "external = \"mqtts://localhost:{}\"\nexternal_ca_file = \"{}\"\n\
+             external_cert_file = \"{}\"\nexternal_key_file = \"{}\"\n",
+            tls.port(),
+            at(ca),
+            at("node/node-1.crt"),
+            at("node/node-1.key")
+        ),
+        ..NodeConfig::of("johannstadt")
+    };
+    let node = Node::start(trusting("ca/ca.crt"));
+    connected(&node);
+    publish(&broker, "dt/johannstadt/s1", "{\"temperature\":21.5}");
+    eventually("the reading is in the twin", WAIT, || {
+        match node.value("s1", "temperature") {
+            Some((21.5, 1)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let wary = Node::start(trusting("other/ca.crt"));
+    eventually("it says why there is no connection", WAIT, || {
+        let ready = wary.json("/readyz").to_string();
+        match ready.contains("certificate") && ready.contains("degraded") {
+            true => Ok(()),
+            false => Err(ready),
+        }
+    });
+    assert_eq!(wary.figure("quartier_external_connects_total"), 0.0);
 }
 
 #[test]
