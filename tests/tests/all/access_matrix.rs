@@ -355,7 +355,7 @@ fn a_subscription_reads_where_a_rule_allows_it_and_nowhere_else() {
                 let mut retained = BTreeSet::new();
                 for topic in TOPICS {
                     let filter = match shared {
-                        true => format!("$share/{}/{topic}", what.len() + readers.len()),
+                        true => format!("$share/group-{}/{topic}", readers.len()),
                         false => topic.to_owned(),
                     };
                     let (codes, before) = client.subscribe(&filter, 1).unwrap();
