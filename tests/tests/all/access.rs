@@ -173,14 +173,14 @@ fn a_configuration_that_does_not_load_changes_nothing() {
             Err(log)
         }
     });
-    let (codes, _) = lab.subscribe("twin/v1/#", 0).unwrap();
+    let (codes, _) = lab.subscribe("twin/v1/+/#", 0).unwrap();
     assert_eq!(codes, [0], "who is in stays in");
     let (_, code) = connect(&node, "l2", "lab", PASSWORD);
     assert_eq!(code, 0);
     std::fs::write(&file, good.replace("[\"lab\"]", "[\"utility\"]")).unwrap();
     eventually("the lab is a utility now", PATIENCE, || {
         let (mut client, _) = connect(&node, "l3", "lab", PASSWORD);
-        match client.subscribe("twin/v1/#", 0).unwrap().0[..] {
+        match client.subscribe("twin/v1/+/#", 0).unwrap().0[..] {
             [0x87] => Ok(()),
             _ => Err("still a lab".to_owned()),
         }

@@ -106,6 +106,7 @@ pub(super) fn broker_config(mqtt: &Mqtt) -> quartier_broker::Config {
             WhenQueueFull::DropNewest => WhenFull::DropNewest,
             WhenQueueFull::DropOldest => WhenFull::DropOldest,
         },
+        max_publish_rate: mqtt.max_publish_rate,
         max_topic_levels: mqtt.max_topic_levels,
         max_subscriptions: mqtt.max_subscriptions,
         connect_timeout: Duration::from_secs(mqtt.connect_timeout_s.into()),
