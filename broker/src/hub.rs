@@ -194,7 +194,6 @@ impl Hub {
         let filters = state.take_filters();
         let will = state.will.take();
         let (mut sequences, mut undelivered) = state.window.take();
-        // A QoS 2 message that was sent goes to nobody else [MQTT-4.8.2-5].
         undelivered.retain(|out| out.qos != QoS::ExactlyOnce);
         let queued: Vec<Out> = state.take_queued().collect();
         let received = std::mem::take(&mut state.received);
@@ -209,7 +208,9 @@ impl Hub {
         }
         self.sessions.remove(session);
         sequences.extend(queued.iter().map(|out| out.sequence));
-        undelivered.extend(queued);
+        // A QoS 2 message that was sent, or may have been, goes to nobody else [MQTT-4.8.2-5].
+        let unsent = |out: &Out| !out.again || out.qos != QoS::ExactlyOnce;
+        undelivered.extend(queued.into_iter().filter(unsent));
         self.hand_on(&undelivered);
         if let Some(will) = will {
             will.publish(self, session.number);

@@ -316,3 +316,23 @@ async fn a_flood_passes_the_router_without_a_loss_and_without_a_standstill() {
     }
     assert_eq!(door.stats().router_jumps, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_topic_aliases_gets_them_up_to_its_maximum() {
+    let door = Door::open().await;
+    let mut connect = Connect::v5("c");
+    connect.properties = vec![0x22, 0, 1];
+    let mut client = Wire::join(door.port, connect).await;
+    client.subscribe(1, "long/+", 0).await;
+    let (named, known) = (vec![0x23, 0, 1], vec![0x23, 0, 1]);
+    for (topic, heard, properties) in [
+        ("long/b", "long/b", named),
+        ("long/b", "", known.clone()),
+        ("long/c", "long/c", vec![]),
+        ("long/b", "", known),
+    ] {
+        client.publish(topic, "1", 0, 0).await;
+        let got = client.message().await;
+        assert_eq!((got.topic.as_str(), got.properties), (heard, properties));
+    }
+}
