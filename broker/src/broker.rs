@@ -192,10 +192,15 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.housekeeping.abort();
         let now = time::Instant::now();
-        self.hub.keeper.stop(now.into_std());
         self.hub
             .closing
             .send_if_modified(|closing| closing.replace(now).is_none());
+        self.hub.keeper.stop(now.into_std());
+        if let Some(thread) = self.keeper.lock().take() {
+            // Waited for, because letting go of a thread that is ending can crash the process:
+            // glibc's pthread_detach looks at it after its memory is gone (glibc bug 19951).
+            let _ = thread.join();
+        }
     }
 }
 

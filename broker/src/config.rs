@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::{covers, shared};
 use crate::{Disk, Gate, Intake, RetainedSource};
 
 /// What happens to a message for a client whose queue is full. It is counted in any case.
@@ -55,6 +56,10 @@ pub struct Config {
     /// Levels of a topic or filter; beyond, a publish is not taken (0x90; 3.1.1 and QoS 0: dropped
     /// and counted) and a filter is refused (0x8F; 3.1.1: 0x80).
     pub max_topic_levels: usize,
+    /// Filters of topics that no client may use, whatever its rights: a publish or will is told
+    /// 0x87 (3.1.1 and QoS 0: dropped and counted), a filter within one of them 0x80. A wider filter
+    /// is granted, and nothing comes of them.
+    pub closed_topics: Vec<String>,
     /// Time from accept to a complete CONNECT.
     pub connect_timeout: Duration,
     /// Seconds; an MQTT 5 client that asks for more is told to use this. 0 stays "no keep-alive".
@@ -63,6 +68,15 @@ pub struct Config {
     pub sys_interval: Duration,
     /// Seconds that a session may outlive its connection; sessions that ask for more get this.
     pub session_expiry_max: u32,
+}
+
+impl Config {
+    /// Whether every topic that `filter` matches is closed; of a shared subscription the filter
+    /// within it counts.
+    pub(crate) fn is_closed(&self, filter: &str) -> bool {
+        let filter = shared(filter).map_or(filter, |(_, filter)| filter);
+        self.closed_topics.iter().any(|rule| covers(rule, filter))
+    }
 }
 
 impl Default for Config {
@@ -82,6 +96,7 @@ impl Default for Config {
             max_topic_alias: 64,
             max_publish_rate: 0,
             max_topic_levels: 32,
+            closed_topics: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             keep_alive_max: u16::MAX,
             sys_interval: Duration::from_secs(10),

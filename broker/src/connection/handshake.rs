@@ -321,7 +321,7 @@ async fn login(hub: &Arc<Hub>, request: &Request, peer: &Peer) -> Result<Granted
 
 /// Why nobody may leave a will to `topic`.
 fn will_refusal(config: &Config, topic: &str) -> Option<ReasonCode> {
-    if topic.starts_with('$') {
+    if topic.starts_with('$') || config.is_closed(topic) {
         return Some(ReasonCode::NotAuthorized);
     }
     (levels(topic) > config.max_topic_levels).then_some(ReasonCode::TopicNameInvalid)

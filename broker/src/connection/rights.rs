@@ -75,7 +75,8 @@ impl Connection {
     /// Why a message may not be published to `topic`, counted; `None` where it may.
     pub(super) fn refusal(&self, topic: &str) -> Option<ReasonCode> {
         let counters = &self.hub.counters;
-        if topic.starts_with('$') || !self.granted.rights.may_publish(topic) {
+        let closed = topic.starts_with('$') || self.hub.config.is_closed(topic);
+        if closed || !self.granted.rights.may_publish(topic) {
             counters.dropped_not_authorized.add(1);
             Some(ReasonCode::NotAuthorized)
         } else if levels(topic) > self.hub.config.max_topic_levels {
@@ -91,6 +92,10 @@ impl Connection {
         if !self.granted.rights.may_subscribe(filter) {
             self.hub.counters.subscriptions_refused.add(1);
             Some(ReasonCode::NotAuthorized)
+        } else if self.hub.config.is_closed(filter) {
+            // Rights are not the reason.
+            self.hub.counters.subscriptions_refused.add(1);
+            Some(ReasonCode::UnspecifiedError)
         } else if levels(filter) > self.hub.config.max_topic_levels {
             Some(ReasonCode::TopicFilterInvalid)
         } else {

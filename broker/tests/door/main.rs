@@ -11,6 +11,7 @@ mod attacks;
 mod authority;
 mod bystander;
 mod clients;
+mod closed;
 mod exactly_once;
 mod fan_out;
 mod harness;

@@ -236,6 +236,12 @@ impl Config {
             let first = ids.insert(token.id.as_str());
             check_token(mqtt, index, token, first)?;
         }
+        for (place, filter) in mqtt.closed_topics.iter().enumerate() {
+            check_rule(filter).or_else(|why| {
+                let filter = Nth(place, filter.clone());
+                wrong([Key("mqtt"), Key("closed_topics"), filter], why.to_string())
+            })?;
+        }
         let mut acl = mqtt.acl.iter().enumerate();
         acl.try_for_each(|(index, acl)| check_acl(mqtt, index, acl))
     }

@@ -48,6 +48,8 @@ pub struct Mqtt {
     pub max_subscriptions: usize,
     /// Levels of a topic or filter.
     pub max_topic_levels: usize,
+    /// Filters of topics that no client may publish or subscribe to, whatever its rights.
+    pub closed_topics: Vec<String>,
     /// Seconds that a session outlives its connection.
     pub session_expiry_max_s: u32,
     /// Seconds; a client that asks for a longer keep-alive is told this one.
@@ -100,6 +102,7 @@ impl Default for Mqtt {
             max_publish_rate: 0,
             max_subscriptions: 1_000,
             max_topic_levels: 32,
+            closed_topics: Vec::new(),
             session_expiry_max_s: 7 * 24 * 3600,
             keep_alive_max_s: u16::MAX,
             connect_timeout_s: 10,

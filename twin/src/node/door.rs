@@ -108,6 +108,7 @@ pub(super) fn broker_config(mqtt: &Mqtt) -> quartier_broker::Config {
         },
         max_publish_rate: mqtt.max_publish_rate,
         max_topic_levels: mqtt.max_topic_levels,
+        closed_topics: mqtt.closed_topics.clone(),
         max_subscriptions: mqtt.max_subscriptions,
         connect_timeout: Duration::from_secs(mqtt.connect_timeout_s.into()),
         keep_alive_max: mqtt.keep_alive_max_s,
