@@ -18,6 +18,7 @@ use crate::listener::{self, Place};
 use crate::publisher::Publisher;
 use crate::router::Router;
 use crate::stats::{Counters, Stats};
+use crate::sys;
 use crate::{DiskFailed, Peer, Tls};
 
 /// How often the clock is looked at for what expires or is due, and metrics are told.
@@ -85,7 +86,10 @@ impl Broker {
         let thread = keeper
             .start(disk, counters)
             .map_err(|_| StartError::Keeper)?;
-        let housekeeping = runtime.spawn(keep_house(hub.clone())).abort_handle();
+        let (house, figures) = (keep_house(hub.clone()), sys::tell(hub.clone()));
+        let housekeeping = runtime
+            .spawn(async { tokio::join!(house, figures) })
+            .abort_handle();
         Ok(Self {
             hub,
             housekeeping,
@@ -137,11 +141,21 @@ impl Broker {
         self.hub.router.kill();
     }
 
-    /// Shuts down: accepts and reads nothing more, acknowledges what becomes durable within
-    /// `deadline`, publishes wills that are not to wait, tells MQTT 5 clients 0x8B and closes.
-    /// Returns when all connections are closed and everything that must survive is on disk,
-    /// shortly after the deadline at the latest.
-    pub async fn shutdown(&self, deadline: Duration) {
+    /// Returns when everything that was published before has reached the sessions of its
+    /// subscribers and, where these are kept, the disk.
+    pub async fn settled(&self) {
+        self.hub.router.settled().await;
+        let round = self.hub.keeper.latest();
+        let mut written = self.hub.keeper.written();
+        // An error is a keeper that has ended.
+        let _ = written.wait_for(|written| *written >= round).await;
+    }
+
+    /// Lets all clients go: accepts and reads nothing more, acknowledges what becomes durable
+    /// within `deadline`, publishes wills that are not to wait, tells MQTT 5 clients 0x8B and
+    /// closes. Messages of the host are still queued for sessions that are kept. Returns when all
+    /// connections are closed, shortly after the deadline at the latest.
+    pub async fn let_go(&self, deadline: Duration) {
         let deadline = time::Instant::now() + deadline;
         self.hub.closing.send_replace(Some(deadline));
         // Late connections are cut by the end of the runtime.
@@ -155,14 +169,20 @@ impl Broker {
             }
         })
         .await;
+    }
+
+    /// Lets all clients go and puts on disk what must survive; both within `deadline`, shortly
+    /// after it at the latest.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let until = time::Instant::now() + deadline;
+        self.let_go(deadline).await;
         self.housekeeping.abort();
-        let until = (deadline + GRACE).into_std();
-        self.hub.keeper.stop(until);
+        self.hub.keeper.stop((until + GRACE).into_std());
         let thread = self.keeper.lock().take();
         if let Some(thread) = thread {
             // A write that takes longer than the deadline is the process's last.
             let end = tokio::task::spawn_blocking(move || thread.join());
-            let _ = time::timeout_at(deadline + 2 * GRACE, end).await;
+            let _ = time::timeout_at(until + 2 * GRACE, end).await;
         }
         self.hub.stats().export();
     }

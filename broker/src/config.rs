@@ -48,6 +48,10 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Topic aliases that one MQTT 5 client may set, announced; 0 turns them off.
     pub max_topic_alias: u16,
+    /// Messages a second that one connection may publish, with a second's worth at once; 0 is any
+    /// number. A faster client is not read until its turn: nothing is lost, and it is not cut for
+    /// being silent meanwhile.
+    pub max_publish_rate: u32,
     /// Levels of a topic or filter; beyond, a publish is not taken (0x90; 3.1.1 and QoS 0: dropped
     /// and counted) and a filter is refused (0x8F; 3.1.1: 0x80).
     pub max_topic_levels: usize,
@@ -55,6 +59,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Seconds; an MQTT 5 client that asks for more is told to use this. 0 stays "no keep-alive".
     pub keep_alive_max: u16,
+    /// Between two publications of `$SYS/broker/..`; zero turns them off.
+    pub sys_interval: Duration,
     /// Seconds that a session may outlive its connection; sessions that ask for more get this.
     pub session_expiry_max: u32,
 }
@@ -74,9 +80,11 @@ impl Default for Config {
             max_retained: 1_000_000,
             max_subscriptions: 1_000,
             max_topic_alias: 64,
+            max_publish_rate: 0,
             max_topic_levels: 32,
             connect_timeout: Duration::from_secs(10),
             keep_alive_max: u16::MAX,
+            sys_interval: Duration::from_secs(10),
             session_expiry_max: 7 * 24 * 3600,
         }
     }

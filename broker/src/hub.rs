@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::buffers::Buffers;
 use crate::codec::{Publish, QoS};
 use crate::config::{Config, Hooks};
-use crate::envelope::{Draft, Parts};
+use crate::envelope::{Draft, Envelope, Parts};
 use crate::kept::{Keeper, Key, Loaded};
 use crate::levels::first_level;
 use crate::retained::Retained;
@@ -21,6 +21,7 @@ use crate::session::{Out, QueueLimit, Session};
 use crate::sessions::Sessions;
 use crate::stats::{Counters, Stats};
 use crate::subscriptions::{Subscriber, Subscriptions};
+use crate::sys::Sys;
 
 /// Logins that may be checked at a time: hashing a password is slow on purpose.
 const LOGINS: usize = 4;
@@ -32,6 +33,7 @@ pub(crate) struct Hub {
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) retained: Retained,
+    pub(crate) sys: Sys,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) router: Router,
     pub(crate) counters: Arc<Counters>,
@@ -58,6 +60,7 @@ impl Hub {
             sessions: Sessions::new(config.max_sessions, keeper.clone()),
             subscriptions: RwLock::default(),
             retained: Retained::new(config.max_retained, keeper.clone()),
+            sys: Sys::default(),
             keeper,
             router,
             counters,
@@ -160,6 +163,23 @@ impl Hub {
         )
     }
 
+    /// Delivers what the broker says about itself, which the router does not get.
+    pub(crate) fn publish_sys(&self, messages: &[Envelope]) {
+        let subscriptions = self.subscriptions.read();
+        let (limit, counters) = (self.queue_limit(), &*self.counters);
+        // QoS 0: no round to wait for.
+        for message in messages {
+            if let Some(seats) = subscriptions.exact(message.topic()) {
+                seats.deliver(message, limit, counters);
+            }
+            if subscriptions.tree_may_match(first_level(message.topic())) {
+                subscriptions.matching(message.topic(), |seats| {
+                    seats.deliver(message, limit, counters);
+                });
+            }
+        }
+    }
+
     /// Has every connection ask for its rights.
     pub(crate) fn ask_for_rights(&self) {
         self.rights_changed.fetch_add(1, Release);
@@ -174,7 +194,6 @@ impl Hub {
         let filters = state.take_filters();
         let will = state.will.take();
         let (mut sequences, mut undelivered) = state.window.take();
-        // A QoS 2 message that was sent goes to nobody else [MQTT-4.8.2-5].
         undelivered.retain(|out| out.qos != QoS::ExactlyOnce);
         let queued: Vec<Out> = state.take_queued().collect();
         let received = std::mem::take(&mut state.received);
@@ -189,7 +208,9 @@ impl Hub {
         }
         self.sessions.remove(session);
         sequences.extend(queued.iter().map(|out| out.sequence));
-        undelivered.extend(queued);
+        // A QoS 2 message that was sent, or may have been, goes to nobody else [MQTT-4.8.2-5].
+        let unsent = |out: &Out| !out.again || out.qos != QoS::ExactlyOnce;
+        undelivered.extend(queued.into_iter().filter(unsent));
         self.hand_on(&undelivered);
         if let Some(will) = will {
             will.publish(self, session.number);
@@ -221,6 +242,7 @@ impl Hub {
         let now = time::Instant::now();
         for session in self.sessions.expire(now) {
             self.bury(&session);
+            self.counters.sessions_expired.add(1);
         }
         for session in self.sessions.with_due_will(now) {
             let _whole = self.keeper.whole();

@@ -70,11 +70,11 @@ async fn clients_with_qos_1_and_2_notice_nothing_of_a_router_that_dies_again_and
         }
         receivers.push(tokio::spawn(receive(client)));
     }
+    let before = door.stats().received;
     let mut publishers = vec![];
     for (id, topic, qos) in [("one", "load/one", 1), ("two", "load/two", 2)] {
         publishers.push(tokio::spawn(publish(door.v5(id).await, topic, qos)));
     }
-    let before = door.stats().received;
     for kill in 1..=10 {
         door.broker.kill_router();
         let far = before + kill * u64::from(2 * EACH) / 12;

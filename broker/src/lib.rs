@@ -28,6 +28,7 @@ mod session;
 mod sessions;
 mod stats;
 mod subscriptions;
+mod sys;
 mod tls;
 mod tree;
 mod will;

@@ -108,6 +108,11 @@ impl Retained {
         }
     }
 
+    /// Messages, expired ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.read().by_topic.len()
+    }
+
     /// Calls `emit` for every message that matches `filter` and has not expired.
     pub(crate) fn matching(&self, filter: &str, mut emit: impl FnMut(&Envelope)) {
         let messages = &self.messages.read().by_topic;

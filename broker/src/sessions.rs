@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::codec;
 use crate::kept::Keeper;
 use crate::session::{Phase, Session};
 use crate::will::Will;
@@ -54,6 +55,17 @@ pub(crate) struct Opened {
     pub(crate) replaced: Option<Arc<Session>>,
     /// Of the connection that was taken over, to be published now.
     pub(crate) will: Option<Box<Will>>,
+}
+
+/// What all sessions hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Messages that wait or are in flight.
+    pub(crate) messages: usize,
+    /// Subscriptions.
+    pub(crate) filters: usize,
+    /// Of them shared ones.
+    pub(crate) shared: usize,
 }
 
 /// The client gets no session.
@@ -135,6 +147,22 @@ impl Sessions {
             replaced,
             will: None,
         }
+    }
+
+    /// What all sessions hold.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for session in self.by_id.lock().sessions.values() {
+            let state = session.lock();
+            held.messages += state.waiting() + state.window.len();
+            held.filters += state.filters().len();
+            let shared = state
+                .filters()
+                .keys()
+                .filter(|f| codec::shared(f).is_some());
+            held.shared += shared.count();
+        }
+        held
     }
 
     /// Wakes all connections.

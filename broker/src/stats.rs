@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counters since the start of the broker, and two gauges.
+/// Counters since the start of the broker, and three gauges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Open connections, those without a CONNECT included.
     pub connections: u64,
+    /// Of them those that were let in.
+    pub clients: u64,
     /// Sessions, connected or not.
     pub sessions: u64,
     /// Connections that were accepted by a CONNACK.
@@ -16,6 +18,16 @@ pub struct Stats {
     /// Of them those whose TLS handshake failed: no TLS at all, no common version, or a client
     /// certificate that is not valid.
     pub tls_refused: u64,
+    /// Sessions that ended because their client stayed away too long.
+    pub sessions_expired: u64,
+    /// Bytes received from clients after their CONNECT, without TLS.
+    pub bytes_received: u64,
+    /// Bytes sent to them, likewise.
+    pub bytes_sent: u64,
+    /// Packets of any kind received from clients after their CONNECT.
+    pub packets_received: u64,
+    /// Of them those that are answered by a packet.
+    pub packets_answered: u64,
     /// PUBLISH packets received from clients.
     pub received: u64,
     /// Of them telemetry, handed to the intake.
@@ -74,10 +86,11 @@ macro_rules! counters {
         impl Stats {
             /// Tells the `metrics` crate: `quartier_mqtt_{name}` for every field.
             pub(crate) fn export(&self) {
-                let Self { connections, sessions, .. } = *self;
+                let Self { connections, clients, sessions, .. } = *self;
                 metrics::gauge!("quartier_mqtt_connections").set(connections as f64);
+                metrics::gauge!("quartier_mqtt_clients").set(clients as f64);
                 metrics::gauge!("quartier_mqtt_sessions").set(sessions as f64);
-                $(if stringify!($name) != "connections" {
+                $(if !matches!(stringify!($name), "connections" | "clients") {
                     metrics::counter!(concat!("quartier_mqtt_", stringify!($name), "_total"))
                         .absolute(self.$name);
                 })*
@@ -87,7 +100,8 @@ macro_rules! counters {
 }
 
 counters! {
-    connections, accepted, refused, tls_refused, received, telemetry, sent, dropped_queue_full,
+    connections, clients, accepted, sessions_expired, bytes_received, bytes_sent,
+    packets_received, packets_answered, refused, tls_refused, received, telemetry, sent, dropped_queue_full,
     dropped_expired, dropped_too_large, dropped_intake_full, dropped_not_authorized, dropped_topic_levels, dropped_rights_lost,
     subscriptions_refused,
     dropped_retained_full, slow_clients, protocol_errors, keep_alive_timeouts, taken_over,

@@ -35,8 +35,25 @@ impl Mqtt {
         }
     }
 
+    /// Returns when what was published before has reached its subscribers' sessions, or the broker
+    /// elsewhere.
+    pub async fn settled(&self) {
+        match self {
+            Self::Embedded(broker) => broker.settled().await,
+            Self::External(external) => external.outbox().settled().await,
+        }
+    }
+
     /// Lets clients go, within `deadline`. The external broker keeps its clients, and the node's
     /// connection to it is an output that ends with the others.
+    pub async fn let_go(&self, deadline: Duration) {
+        match self {
+            Self::Embedded(broker) => broker.let_go(deadline).await,
+            Self::External(_) => {}
+        }
+    }
+
+    /// Puts on disk what must survive, within `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         match self {
             Self::Embedded(broker) => broker.shutdown(deadline).await,

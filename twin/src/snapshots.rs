@@ -77,12 +77,16 @@ impl Snapshots {
         Ok(files.get(old).map_or(0, |(position, _)| *position))
     }
 
-    /// The newest snapshot that can be read; damaged ones are logged and passed over.
+    /// The newest snapshot that can be read and is not newer than `upto`; where all are newer, the
+    /// oldest of them. Damaged ones are logged and passed over.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn newest(&self) -> io::Result<Option<Snapshot>> {
-        for (_, path) in self.files()?.iter().rev() {
+    pub fn newest(&self, upto: u64) -> io::Result<Option<Snapshot>> {
+        let files = self.files()?;
+        let (old, new): (Vec<_>, Vec<_>) =
+            files.iter().partition(|(position, _)| *position <= upto);
+        for (_, path) in old.into_iter().rev().chain(new) {
             match read(path) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(error) => {
@@ -147,15 +151,28 @@ mod tests {
     fn a_damaged_newest_snapshot_costs_a_longer_replay_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
-        assert_eq!(snapshots.newest().unwrap(), None);
+        let newest = || snapshots.newest(u64::MAX).unwrap();
+        assert_eq!(newest(), None);
         assert_eq!(snapshots.write(&snapshot(10)).unwrap(), 10);
         assert_eq!(snapshots.write(&snapshot(20)).unwrap(), 10);
         assert_eq!(snapshots.write(&snapshot(30)).unwrap(), 20);
-        assert_eq!(snapshots.newest().unwrap(), Some(snapshot(30)));
-        let newest = folder.path().join("s/00000000000000000030.snap");
-        let mut bytes = std::fs::read(&newest).unwrap();
+        assert_eq!(newest(), Some(snapshot(30)));
+        let file = folder.path().join("s/00000000000000000030.snap");
+        let mut bytes = std::fs::read(&file).unwrap();
         bytes[50] ^= 1;
-        std::fs::write(&newest, bytes).unwrap();
-        assert_eq!(snapshots.newest().unwrap(), Some(snapshot(20)));
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(newest(), Some(snapshot(20)));
+    }
+
+    #[test]
+    fn a_snapshot_beyond_what_outputs_have_seen_is_used_only_without_an_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
+        snapshots.write(&snapshot(10)).unwrap();
+        snapshots.write(&snapshot(20)).unwrap();
+        let position = |upto| snapshots.newest(upto).unwrap().map(|s| s.position);
+        assert_eq!(position(20), Some(20));
+        assert_eq!(position(19), Some(10));
+        assert_eq!(position(9), Some(10));
     }
 }

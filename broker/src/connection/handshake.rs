@@ -237,6 +237,14 @@ async fn admit(hub: &Arc<Hub>, mut request: Request, peer: Peer) -> Result<Conne
             NotOpened::Full => ReasonCode::QuotaExceeded,
             NotOpened::Foreign => ReasonCode::NotAuthorized,
         })?;
+    // Of the same user, who may have lost the right to it.
+    let may_not_leave = |will: &mut Box<Will>| !granted.rights.may_publish(&will.topic);
+    let mut not_left = opened.will.take_if(may_not_leave);
+    if let Some(replaced) = &opened.replaced {
+        not_left = not_left.or(replaced.lock().will.take_if(may_not_leave));
+    }
+    let not_left = u64::from(not_left.is_some());
+    hub.counters.dropped_not_authorized.add(not_left);
     if let Some(replaced) = &opened.replaced {
         hub.bury(replaced);
     }

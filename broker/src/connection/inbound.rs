@@ -42,11 +42,23 @@ struct Run<'a> {
     bytes: usize,
     /// Of QoS 1.
     qos1: usize,
+    /// Packets of any kind before and among them, and how many of these have an answer.
+    packets: u64,
+    answered: u64,
 }
 
 impl From<Malformed> for End {
     fn from(malformed: Malformed) -> Self {
         Self::Reason(malformed.reason, malformed.what)
+    }
+}
+
+fn has_answer(packet: &Packet<'_>) -> bool {
+    match packet {
+        Packet::Publish(publish) => publish.qos != QoS::AtMostOnce,
+        Packet::PubRec(_) | Packet::PubRel(_) | Packet::PingReq => true,
+        Packet::Subscribe(_) | Packet::Unsubscribe(_) => true,
+        Packet::PubAck(_) | Packet::PubComp(_) | Packet::Disconnect(_) | Packet::Auth => false,
     }
 }
 
@@ -77,6 +89,9 @@ impl Connection {
         let mut run = Run::default();
         let step = self.decode(buffer, at, &mut run);
         // What came before a packet that ends the connection counts.
+        let counters = &self.hub.counters;
+        counters.packets_received.add(run.packets);
+        counters.packets_answered.add(run.answered);
         self.finish_run(&mut run)?;
         if let Err(End::Reason(..)) = step {
             self.hub.counters.protocol_errors.add(1);
@@ -103,7 +118,10 @@ impl Connection {
             };
             let packet = decode(&frame, self.terms.version)?;
             *at += frame.len;
+            run.packets += 1;
+            run.answered += u64::from(has_answer(&packet));
             if let Packet::Publish(publish) = packet {
+                self.pace.spend();
                 self.publish(publish, run)?;
                 continue;
             }
@@ -122,6 +140,7 @@ impl Connection {
             && self.acks.bytes() + run.bytes < config.max_pending_bytes
             || pending == 0)
             && (!run.publishes.is_empty() || self.may_read())
+            && self.pace.wait().is_none()
     }
 
     /// Everything but PUBLISH; a SUBSCRIBE is given back.

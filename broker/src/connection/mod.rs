@@ -11,6 +11,7 @@ mod handshake;
 mod inbound;
 mod io;
 mod outbound;
+mod pace;
 mod receipts;
 mod rights;
 mod subscribe;
@@ -31,6 +32,7 @@ use tracing::debug;
 use self::acks::{Acks, Due};
 use self::aliases::Aliases;
 pub(crate) use self::io::Stream;
+use self::pace::Pace;
 use self::rights::Granted;
 pub(crate) use self::tcp::Tcp;
 use crate::codec::{ReasonCode, Version, encode_disconnect};
@@ -104,6 +106,7 @@ struct Connection {
     /// Aliases that the client was told.
     told: Aliases,
     last_packet: Instant,
+    pace: Pace,
 }
 
 /// Serves one stream until its end. Its CONNECT has to be there at `deadline`.
@@ -111,8 +114,10 @@ pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, mut stream: S, peer: Peer, d
     // Boxed: what a handshake needs is not kept for the life of the connection.
     match Box::pin(handshake::shake_hands(&hub, &mut stream, peer, deadline)).await {
         Some(mut connection) => {
+            hub.counters.clients.add(1);
             let end = connection.serve(&mut stream).await;
             connection.finish(&mut stream, end).await;
+            hub.counters.clients.sub(1);
         }
         None => hub.counters.refused.add(1),
     }
@@ -135,6 +140,7 @@ impl Connection {
             ..
         } = opened;
         let mut connection = Self {
+            pace: Pace::new(hub.config.max_publish_rate),
             durable: hub.hooks.intake.durable(),
             written: hub.keeper.written(),
             held_back: false,
@@ -177,6 +183,9 @@ impl Connection {
             if reading && self.unlooked {
                 continue;
             }
+            if let Some(turn) = self.pace.wait() {
+                timer.as_mut().reset(turn.min(self.next_check()));
+            }
             tokio::select! {
                 moved = poll_fn(|cx| io::poll(cx, stream, io::Ends {
                     read: reading.then_some(&mut self.read),
@@ -185,7 +194,12 @@ impl Connection {
                     buffers: &self.hub.buffers,
                 })), if reading || self.unflushed || !self.write.is_empty() => {
                     match moved {
-                        Ok(moved) => self.unlooked |= moved.received > 0,
+                        Ok(moved) => {
+                            self.unlooked |= moved.received > 0;
+                            let counters = &self.hub.counters;
+                            counters.bytes_received.add(moved.received as u64);
+                            counters.bytes_sent.add(moved.sent as u64);
+                        }
                         Err(_) => return End::Lost,
                     }
                 }
@@ -263,15 +277,20 @@ impl Connection {
         self.acks.len() < usize::from(config.max_pending.max(1))
             && self.acks.bytes() < config.max_pending_bytes.max(1)
             && self.write.len() < MAX_UNREAD
+            && self.pace.wait().is_none()
     }
 
     /// Writes as much as the stream takes now.
     async fn send<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
+        let waiting = self.write.len();
         let sent = poll_fn(|cx| {
             let sent = io::poll_write(cx, stream, &mut self.write, &mut self.unflushed);
             Poll::Ready(sent)
         });
-        match sent.await {
+        let sent = sent.await;
+        let bytes = waiting - self.write.len();
+        self.hub.counters.bytes_sent.add(bytes as u64);
+        match sent {
             Poll::Ready(Err(_)) => Err(End::Lost),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }

@@ -139,6 +139,9 @@ impl Connection {
         self.hub
             .retained
             .matching(&wanted.filter, |message| found.push(keep(message.clone())));
+        self.hub
+            .sys
+            .matching(&wanted.filter, |message| found.push(keep(message.clone())));
         if has_wildcard(&wanted.filter) || self.hub.hooks.retained.owns(&wanted.filter) {
             let source = Arc::clone(&self.hub.hooks.retained);
             let filter = wanted.filter.clone();

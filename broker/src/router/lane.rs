@@ -123,10 +123,12 @@ impl Lane {
         self.inner.lock().sequence
     }
 
-    /// Sends a marker, so that progress is told even when nothing is published.
-    pub(super) fn mark(&self) {
+    /// Sends a marker, so that progress is told even when nothing is published; the weight that it
+    /// will confirm.
+    pub(super) fn mark(&self) -> u64 {
         let mut batch = self.batch();
         batch.mark();
+        batch.inner.weight
     }
 
     /// Sends an empty message that `filter` matches, a filter inside the router.

@@ -34,6 +34,9 @@ use crate::subscriptions::Feed;
 
 pub(crate) use link::LinkFailed;
 
+/// Markers that must come back until all feeds have had their turn.
+const TURNS: usize = 3;
+
 /// What the supervisor is asked to do.
 enum Command {
     /// Have the router serve a feed; answered once it does.
@@ -91,6 +94,17 @@ impl Router {
     /// Changes whenever the router has come further.
     pub(crate) fn progress(&self) -> watch::Receiver<u64> {
         self.lane.progress()
+    }
+
+    /// Returns when everything published before has been handed to its feeds' subscribers. Each
+    /// marker that comes back is a turn of all feeds; one may have been on its way already.
+    pub(crate) async fn settled(&self) {
+        for _ in 0..TURNS {
+            let mut progress = self.lane.progress();
+            progress.mark_unchanged();
+            let upto = self.lane.mark();
+            while progress.changed().await.is_ok() && *progress.borrow_and_update() < upto {}
+        }
     }
 
     /// Blocks while too much is under way, at most a few seconds.

@@ -25,6 +25,7 @@ mod publish;
 mod qos;
 mod retain;
 mod session;
+mod shared;
 mod statements;
 mod subscribe;
 mod topics;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 const LIST: &str = include_str!("statements.md");
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     include_str!("connack.rs"),
     include_str!("connect.rs"),
     include_str!("disconnect.rs"),
@@ -16,6 +16,7 @@ const SOURCES: [&str; 14] = [
     include_str!("qos.rs"),
     include_str!("retain.rs"),
     include_str!("session.rs"),
+    include_str!("shared.rs"),
     include_str!("subscribe.rs"),
     include_str!("topics.rs"),
     include_str!("unsubscribe.rs"),

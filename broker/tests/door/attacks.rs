@@ -257,3 +257,34 @@ async fn a_flood_of_one_client_holds_up_nobody_for_good() {
     watcher.message().await;
     assert!(door.stats().received > 50_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_member_of_a_group_that_leaves_with_unacknowledged_messages_harms_nobody() {
+    let door = Door::open().await;
+    let bystander = Bystander::at(&door).await;
+    for lasting in [false, true] {
+        for qos in 0..=2 {
+            let mut connect = Connect::v5(&format!("member-{lasting}-{qos}"));
+            if lasting {
+                connect = connect.lasting();
+            }
+            let mut member = Wire::join(door.port, connect).await;
+            member
+                .subscribe(1, &format!("$share/{lasting}{qos}/load/+"), qos)
+                .await;
+            let mut publisher = door.v5("p").await;
+            for pkid in 1..=20 {
+                publisher.publish("load/x", "1", 1, pkid).await;
+            }
+            for pkid in 1..=20 {
+                publisher.expect(0x40, &[0, pkid]).await;
+            }
+            assert_eq!(member.message().await.payload, "1");
+            drop(member);
+        }
+    }
+    let mut late = door.v5("late").await;
+    late.subscribe(1, "$share/g/load/+", 0).await;
+    bystander.noticed_nothing().await;
+    assert_eq!(door.stats().router_rebuilds, 0);
+}

@@ -241,3 +241,32 @@ async fn telemetry_that_the_log_lost_is_taken_again_and_not_delivered_again() {
     assert_eq!(receiver.got, wanted());
     assert_eq!(second.intake.payloads(), wanted());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_not_on_disk_is_not_sent_so_that_no_other_takes_its_place() {
+    let disk = Arc::new(both_known("x").await);
+    let door = Door::over(Config::default(), disk, TestIntake::new()).await;
+    let mut sender = Sender::new(&door, "x").await;
+    let mut receiver = Receiver::new(&door).await;
+    door.settled().await;
+    door.disk.stop();
+    sender.pump().await;
+    door.until("it is not written", |d| d.stats().disk_failures > 0)
+        .await;
+    receiver.pump().await;
+    let second = door.killed().await;
+    let mut other = second.v3("other").await;
+    other.publish("x", "other", 2, 1).await;
+    other.expect(PUBREC, &[0, 1]).await;
+    sender.resume(&second).await;
+    let Receiver { held, got, .. } = receiver;
+    receiver = Receiver::new(&second).await;
+    (receiver.held, receiver.got) = (held, got);
+    pump("both", &mut sender, &mut receiver, |sender, receiver| {
+        sender.done >= 1 && receiver.got.len() >= 2 && receiver.held.is_empty()
+    })
+    .await;
+    let got = &receiver.got;
+    let count = |payload: &str| got.iter().filter(|one| *one == payload).count();
+    assert_eq!((count("other"), count("1")), (1, 1), "{got:?}");
+}

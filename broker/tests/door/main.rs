@@ -21,6 +21,8 @@ mod rights;
 mod sessions;
 mod shared;
 mod slow;
+mod streams;
+mod sys;
 mod tls;
 mod wills;
 mod wire;

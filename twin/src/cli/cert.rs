@@ -24,7 +24,7 @@ const SERVER: &str = "server";
 /// Ten years: every device would have to learn a new one.
 const CA_DAYS: i64 = 3650;
 /// The longest that common clients accept of a server.
-const DAYS: i64 = 825;
+pub(super) const DAYS: i64 = 825;
 
 /// Certificates for TLS.
 #[derive(Debug, Subcommand)]

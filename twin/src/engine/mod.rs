@@ -34,6 +34,10 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Name of the cursor behind which the journal is no longer needed for recovery.
 pub const SNAPSHOT_CURSOR: &str = "snapshot";
 
+/// Name of the cursor up to which the twin's topics have reached their subscribers: what follows
+/// from later entries is told again after a crash.
+pub const TOPICS_CURSOR: &str = "topics";
+
 /// What the engine works with.
 pub struct Parts {
     /// The journal and the twin as recovered.
@@ -97,10 +101,10 @@ impl Engine {
             skipped: Arc::clone(&skipped),
         };
         let ending = Arc::clone(&stop);
-        let backlog = recovered.backlog;
+        let (backlog, untold) = (recovered.backlog, recovered.untold);
         let thread = thread::Builder::new()
             .name("twin".to_owned())
-            .spawn(move || fold.run(backlog, &ending))?;
+            .spawn(move || fold.run(backlog, &untold, &ending))?;
         Ok(Self {
             twin,
             folded,
@@ -156,7 +160,8 @@ struct FoldThread {
 const DRAIN: Duration = Duration::from_secs(5);
 
 impl FoldThread {
-    fn run(&mut self, backlog: Vec<PluginBatch>, stop: &AtomicBool) {
+    fn run(&mut self, backlog: Vec<PluginBatch>, untold: &Effects, stop: &AtomicBool) {
+        topics::publish(&self.twin.read(), untold, &self.mqtt);
         for batch in backlog {
             self.workers.send(batch);
         }

@@ -52,40 +52,45 @@ pub struct Recovered {
     pub snapshot: u64,
     /// Entries replayed behind it.
     pub replayed: u64,
+    /// What followed from entries that the twin's topics may not have told yet.
+    pub untold: Effects,
 }
 
 /// Reads the newest snapshot, replays the journal behind it, and appends and folds what
-/// `registry` says is to be changed.
+/// `registry` says is to be changed. `told`: up to where the twin's topics have reached their
+/// subscribers.
 ///
 /// # Errors
 /// See [`RecoverError`]; nothing that was acknowledged is lost by any of them.
 pub fn recover(
     snapshots: &Snapshots,
     journal: &Arc<dyn Journal>,
+    told: u64,
     registry: impl FnOnce(&Twin) -> Vec<Event<'static>>,
 ) -> Result<Recovered, RecoverError> {
-    let (mut twin, states) = match snapshots.newest()? {
+    let (mut twin, states) = match snapshots.newest(told)? {
         Some(snapshot) => (Twin::from_bytes(&snapshot.twin)?, snapshot.plugins),
         None => (Twin::new(), Vec::new()),
     };
     let snapshot = twin.position();
     let mut reader = journal.reader(snapshot + 1)?;
-    let mut backlog = Vec::new();
-    fold_all(&mut twin, reader.as_mut(), &mut backlog)?;
+    let mut pending = Pending::default();
+    pending.fold(&mut twin, reader.as_mut(), told)?;
     let replayed = twin.position() - snapshot;
     let events = registry(&twin);
     if !events.is_empty() {
         append(journal, events)?;
-        fold_all(&mut twin, reader.as_mut(), &mut backlog)?;
+        pending.fold(&mut twin, reader.as_mut(), told)?;
     }
     let twin = Arc::new(RwLock::new(twin));
     Ok(Recovered {
         twin,
         reader,
-        backlog,
+        backlog: pending.backlog,
         states,
         snapshot,
         replayed,
+        untold: pending.untold,
     })
 }
 
@@ -113,31 +118,43 @@ fn append(journal: &Arc<dyn Journal>, events: Vec<Event<'static>>) -> Result<(),
     Err(RecoverError::TimedOut)
 }
 
-fn fold_all(
-    twin: &mut Twin,
-    reader: &mut dyn Reader,
-    backlog: &mut Vec<PluginBatch>,
-) -> Result<(), ReadError> {
-    let mut effects = Effects::default();
-    loop {
-        match reader.next() {
-            Ok(Some(frame)) => {
-                for (position, bytes) in frame.entries() {
-                    match postcard::from_bytes::<Entry<'_>>(bytes) {
-                        Ok(entry) => twin.fold(position, &entry, &mut effects),
-                        Err(error) => {
-                            tracing::error!(position, %error, "an entry cannot be decoded");
+/// What follows from the entries replayed.
+#[derive(Default)]
+struct Pending {
+    backlog: Vec<PluginBatch>,
+    untold: Effects,
+}
+
+impl Pending {
+    fn fold(
+        &mut self,
+        twin: &mut Twin,
+        reader: &mut dyn Reader,
+        told: u64,
+    ) -> Result<(), ReadError> {
+        let effects = &mut self.untold;
+        loop {
+            match reader.next() {
+                Ok(Some(frame)) => {
+                    for (position, bytes) in frame.entries() {
+                        match postcard::from_bytes::<Entry<'_>>(bytes) {
+                            Ok(entry) => twin.fold(position, &entry, effects),
+                            Err(error) => {
+                                tracing::error!(position, %error, "an entry cannot be decoded");
+                            }
+                        }
+                        self.backlog.append(&mut effects.batches);
+                        if position <= told {
+                            effects.clear();
                         }
                     }
                 }
-                backlog.append(&mut effects.batches);
-                effects.clear();
+                Ok(None) => return Ok(()),
+                Err(error @ ReadError::Gap { .. }) => {
+                    tracing::error!(%error, "the journal has a gap; the twin goes on behind it");
+                }
+                Err(error) => return Err(error),
             }
-            Ok(None) => return Ok(()),
-            Err(error @ ReadError::Gap { .. }) => {
-                tracing::error!(%error, "the journal has a gap; the twin goes on behind it");
-            }
-            Err(error) => return Err(error),
         }
     }
 }

@@ -263,6 +263,7 @@ impl External {
 
     fn acknowledged(&self, ack: &PubAck, flight: &Mutex<Flight>) {
         let message = flight.lock().acknowledged(ack.pkid);
+        self.outbox.done();
         match ack.reason {
             PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {
                 self.figures.sent.increment(1);
@@ -303,6 +304,7 @@ impl External {
             };
             if message.topic.len() + message.payload.len() + OVERHEAD > offer.max_packet {
                 self.figures.too_large.increment(1);
+                self.outbox.done();
                 continue;
             }
             let (topic, payload) = (message.topic.clone(), message.payload.clone());

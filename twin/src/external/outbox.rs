@@ -22,6 +22,7 @@ const EVENTS: usize = 10_000;
 pub struct Outbox {
     waiting: Mutex<Waiting>,
     more: Notify,
+    less: Notify,
     replaced: Counter,
     dropped: Counter,
 }
@@ -32,6 +33,8 @@ struct Waiting {
     /// Topics of `states`, each once.
     order: VecDeque<Arc<str>>,
     states: HashMap<Arc<str>, Message>,
+    /// Popped and not yet dealt with.
+    under_way: usize,
 }
 
 impl Default for Outbox {
@@ -39,6 +42,7 @@ impl Default for Outbox {
         Self {
             waiting: Mutex::default(),
             more: Notify::new(),
+            less: Notify::new(),
             replaced: counter!("quartier_external_replaced_total"),
             dropped: counter!("quartier_external_dropped_total", "reason" => "full"),
         }
@@ -77,6 +81,7 @@ impl Outbox {
     /// Puts back what was sent and not acknowledged, in its first order, before what waits.
     pub(super) fn put_back(&self, unacknowledged: Vec<Message>) {
         let mut waiting = self.waiting.lock();
+        waiting.under_way = 0;
         for message in unacknowledged.into_iter().rev() {
             if is_event(&message) {
                 waiting.events.push_front(message);
@@ -89,14 +94,40 @@ impl Outbox {
         self.bound(&mut waiting);
     }
 
-    /// The next to be sent.
+    /// The next to be sent; say when it is [`Outbox::done`] with.
     pub(super) fn pop(&self) -> Option<Message> {
         let mut waiting = self.waiting.lock();
-        if let Some(event) = waiting.events.pop_front() {
-            return Some(event);
+        let next = match waiting.events.pop_front() {
+            Some(event) => event,
+            None => {
+                let topic = waiting.order.pop_front()?;
+                waiting.states.remove(&topic)?
+            }
+        };
+        waiting.under_way += 1;
+        Some(next)
+    }
+
+    /// A message was acknowledged or given up.
+    pub(super) fn done(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.under_way = waiting.under_way.saturating_sub(1);
+        drop(waiting);
+        self.less.notify_waiters();
+    }
+
+    /// Returns when nothing waits and nothing is under way.
+    pub async fn settled(&self) {
+        loop {
+            let less = self.less.notified();
+            {
+                let waiting = self.waiting.lock();
+                if waiting.under_way + waiting.events.len() + waiting.order.len() == 0 {
+                    return;
+                }
+            }
+            less.await;
         }
-        let topic = waiting.order.pop_front()?;
-        waiting.states.remove(&topic)
     }
 
     /// Ready when something was queued since the last time.

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quartier_broker::{Broker, Tls, TlsError, TlsFiles};
+use quartier_broker::{Broker, Tls, TlsError, TlsFiles, WhenFull};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::StartError;
-use crate::config::{Config, Mqtt};
+use crate::config::{Config, Mqtt, WhenQueueFull};
 use crate::external;
 
 /// The door of MQTT.
@@ -101,6 +101,12 @@ pub(super) fn broker_config(mqtt: &Mqtt) -> quartier_broker::Config {
         max_inflight: mqtt.max_inflight,
         max_queue_messages: mqtt.max_queue_messages,
         max_queue_bytes: mqtt.max_queue_bytes,
+        when_queue_full: match mqtt.when_queue_full {
+            WhenQueueFull::Disconnect => WhenFull::Disconnect,
+            WhenQueueFull::DropNewest => WhenFull::DropNewest,
+            WhenQueueFull::DropOldest => WhenFull::DropOldest,
+        },
+        max_topic_levels: mqtt.max_topic_levels,
         max_subscriptions: mqtt.max_subscriptions,
         connect_timeout: Duration::from_secs(mqtt.connect_timeout_s.into()),
         keep_alive_max: mqtt.keep_alive_max_s,

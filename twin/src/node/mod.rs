@@ -11,6 +11,7 @@
 mod declared;
 mod door;
 mod tick;
+mod told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -159,7 +160,8 @@ impl Node {
             .max(Some(snapshots.last_position()?))
             .unwrap_or(0);
         let journal = open_journal(config, &data, floor)?;
-        let recovered = engine::recover(&snapshots, &journal, |twin| declared.events(twin))?;
+        let told = store.cursor(engine::TOPICS_CURSOR)?;
+        let recovered = engine::recover(&snapshots, &journal, told, |twin| declared.events(twin))?;
         let twin = Arc::clone(&recovered.twin);
         let assignments = engine::assign(&host, declared.plugins, &recovered)?;
         tracing::info!(
@@ -285,7 +287,9 @@ impl Node {
         let ticker = tokio::spawn(ticker.run(closed.clone()));
         let reload = Arc::new(Notify::new());
         let watch = AccessWatch::new(config, access, tls, audit);
-        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed)));
+        outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed.clone())));
+        let following = told::follow(Arc::clone(&status), Arc::clone(&store), closed);
+        outputs.push(tokio::spawn(following));
         outputs.push(tokio::spawn(front));
         Ok(Self {
             status,
@@ -363,7 +367,7 @@ impl Node {
         };
         publish_status(&status.mqtt, &self.status_topic, &offline);
         closing.send_replace(true);
-        status.mqtt.shutdown(DRAIN).await;
+        status.mqtt.let_go(DRAIN).await;
         if ticker.await.is_err() {
             tracing::error!("the ticks did not end well");
         }
@@ -371,6 +375,9 @@ impl Node {
         if engine.is_err() {
             tracing::error!("the twin did not end well");
         }
+        let folded = *status.folded.borrow();
+        told::tell(&status, &store, folded, DRAIN).await;
+        status.mqtt.shutdown(DRAIN).await;
         ending.send_replace(true);
         for task in outputs {
             let _ = task.await;

@@ -23,16 +23,19 @@ use tracing_subscriber::EnvFilter;
 use super::publish::Target;
 use super::serve::{runtime, start_logging, start_metrics};
 use super::simulate::{CENTRES, Fleet, Simulation, centre_of, rate};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, because};
 use crate::config::Config;
 use crate::node::Node;
 use crate::status::Status;
-use prepare::{SEED, prepare};
+use prepare::{CERTIFICATES, Ports, SEED, prepare};
 use scene::Camera;
 use view::Frameset;
 
-const MQTT_PORT: u16 = 1883;
-const HTTP_PORT: u16 = 8080;
+const PORTS: Ports = Ports {
+    mqtt: 1883,
+    mqtts: 8883,
+    http: 8080,
+};
 /// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Time between two pictures, and between two looks at the keyboard.
@@ -42,7 +45,7 @@ const KEYS_EVERY: Duration = Duration::from_millis(50);
 /// Run three quarters with simulated devices.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// MQTT on port N and HTTP on N+2, instead of 1883 and 8080.
+    /// MQTT on port N, over TLS on N+1 and HTTP on N+2, instead of 1883, 8883 and 8080.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_533))]
     port_base: Option<u16>,
     /// Folder of configuration and data; what is there is used.
@@ -61,16 +64,23 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(args: &DemoArgs) -> Outcome {
     let base = args.port_base;
-    let (mqtt, http) = base.map_or((MQTT_PORT, HTTP_PORT), |base| {
-        (base, base.saturating_add(2))
+    let ports = base.map_or(PORTS, |mqtt| Ports {
+        mqtt,
+        mqtts: mqtt.saturating_add(1),
+        http: mqtt.saturating_add(2),
     });
-    let prepared = prepare(&args.data, mqtt, http)
-        .with_context(|| format!("{}: cannot be written", args.data.display()))
+    let prepared = prepare(&args.data, ports)
+        .map_err(because(format!(
+            "{}: cannot be written",
+            args.data.display()
+        )))
         .map_err(Failure::usage)?;
     let mut config = Config::load(&prepared.config).map_err(Failure::usage)?;
     if base.is_some() {
-        config.mqtt.listen.set_port(mqtt);
-        config.http.listen.set_port(http);
+        config.mqtt.listen.set_port(ports.mqtt);
+        config.http.listen.set_port(ports.http);
+        let over_tls = config.mqtt.tls_listen.iter_mut();
+        over_tls.for_each(|address| address.set_port(ports.mqtts));
     }
     let terminal = std::io::stdout().is_terminal();
     if terminal {
@@ -84,7 +94,8 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
             .await
             .map_err(Failure::usage)?;
         let mqtt = node.mqtt_address().unwrap_or(config.mqtt.listen);
-        let hints = hints(mqtt, node.http_address(), prepared.note);
+        let mut hints = hints(mqtt, node.http_address(), prepared.note);
+        hints.extend(node.mqtts_address().map(|at| tls_hint(at, &args.data)));
         let shown = simulate_and_show(&node, mqtt, args, hints, terminal).await;
         node.stop().await;
         shown.map_err(Failure::fault)
@@ -104,6 +115,15 @@ fn hints(mqtt: SocketAddr, http: SocketAddr, note: Option<String>) -> Vec<String
     ];
     hints.extend(note);
     hints
+}
+
+/// The same over TLS.
+fn tls_hint(mqtts: SocketAddr, data: &Path) -> String {
+    let (host, port, folder) = (mqtts.ip(), mqtts.port(), data.join(CERTIFICATES));
+    format!(
+        "mosquitto_sub -h {host} -p {port} --cafile {}/ca.crt -v -t 'twin/v1/johannstadt/#'",
+        folder.display()
+    )
 }
 
 fn log_to_file(path: &Path) -> anyhow::Result<()> {

@@ -4,12 +4,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use h3o::{LatLng, Resolution};
 use serde_json::json;
 
+use crate::cli::cert;
 use crate::cli::simulate::{CENTRES, Fleet, centre_of};
 use crate::model::Place;
 
@@ -22,6 +22,17 @@ pub(super) const SEED: u64 = 1;
 /// Where the plugins' build puts the health plugin.
 const HEALTH: &str = "plugins/target/components/health";
 
+/// Folder of certificate authority and server certificate.
+pub(super) const CERTIFICATES: &str = "certificates";
+
+/// Where the demo listens.
+#[derive(Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) mqtt: u16,
+    pub(super) mqtts: u16,
+    pub(super) http: u16,
+}
+
 /// What was found or written.
 pub(super) struct Prepared {
     pub(super) config: PathBuf,
@@ -30,7 +41,7 @@ pub(super) struct Prepared {
 }
 
 /// Writes the folder, unless its configuration is there.
-pub(super) fn prepare(folder: &Path, mqtt: u16, http: u16) -> io::Result<Prepared> {
+pub(super) fn prepare(folder: &Path, ports: Ports) -> anyhow::Result<Prepared> {
     let config = folder.join("quartier.toml");
     let plugin = health();
     let written = if config.exists() {
@@ -43,7 +54,13 @@ pub(super) fn prepare(folder: &Path, mqtt: u16, http: u16) -> io::Result<Prepare
                 fs::write(folder.join(format!("{id}.geojson")), assets(id, centre))?;
             }
         }
-        let text = configuration(mqtt, http, plugin.as_deref());
+        let authority = folder.join(CERTIFICATES);
+        if !authority.exists() {
+            cert::ca(&authority, "Quartier demo")?;
+            let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+            cert::server(&authority, &hosts, cert::DAYS, &authority)?;
+        }
+        let text = configuration(ports, plugin.as_deref());
         fs::write(&config, &text)?;
         text
     };
@@ -80,11 +97,15 @@ fn health() -> Option<PathBuf> {
     fs::canonicalize(found).ok()
 }
 
-fn configuration(mqtt: u16, http: u16, plugin: Option<&Path>) -> String {
+fn configuration(ports: Ports, plugin: Option<&Path>) -> String {
+    let Ports { mqtt, mqtts, http } = ports;
     let mut text = format!(
         "# Written by `quartier demo`; change it and run `quartier demo` or `quartier serve` again.\n\
         [node]\nname = \"demo\"\nrole = \"city\"\ndata = \"node\"\n\n\
-        [mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\nanonymous = \"operator\" # on loopback only\n\n\
+        [mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\nanonymous = \"operator\" # on loopback only\n\
+        tls_listen = \"127.0.0.1:{mqtts}\"\n\
+        cert_file = \"{CERTIFICATES}/server.crt\"\nkey_file = \"{CERTIFICATES}/server.key\"\n\
+        client_ca_file = \"{CERTIFICATES}/ca.crt\"\n\n\
         [http]\nlisten = \"127.0.0.1:{http}\"\n"
     );
     for (id, name, _, _) in CENTRES {
@@ -148,20 +169,27 @@ fn assets(quarter: &str, centre: Place) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::prepare;
+    use super::{Ports, prepare};
     use crate::config::Config;
     use crate::registry::{load_assets, load_cells};
+
+    fn ports(mqtt: u16) -> Ports {
+        let (mqtts, http) = (mqtt + 1, mqtt + 2);
+        Ports { mqtt, mqtts, http }
+    }
 
     #[test]
     fn what_the_demo_writes_is_right_and_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let prepared = prepare(folder.path(), 4100, 4102).unwrap();
+        let prepared = prepare(folder.path(), ports(4100)).unwrap();
         let config = Config::load(&prepared.config).unwrap();
         assert_eq!(
             (config.mqtt.listen.port(), config.http.listen.port()),
             (4100, 4102)
         );
         assert_eq!(config.mqtt.anonymous, "operator");
+        assert_eq!(config.mqtt.tls_listen.unwrap().port(), 4101);
+        assert!(config.mqtt.cert_file.unwrap().is_file());
         assert_eq!(config.quarters.len(), 3);
         for quarter in &config.quarters {
             assert_eq!(
@@ -179,7 +207,7 @@ mod tests {
             std::fs::read_to_string(&prepared.config).unwrap()
         );
         std::fs::write(&prepared.config, &mine).unwrap();
-        prepare(folder.path(), 4200, 4202).unwrap();
+        prepare(folder.path(), ports(4200)).unwrap();
         assert_eq!(std::fs::read_to_string(&prepared.config).unwrap(), mine);
     }
 }
