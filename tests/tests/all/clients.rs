@@ -11,7 +11,7 @@ use quartier_tests::{
 };
 use rumqttc::v5::mqttbytes::QoS as QoS5;
 use rumqttc::v5::mqttbytes::v5::LastWill;
-use rumqttc::{Event, Packet, QoS};
+use rumqttc::{Event, Outgoing, Packet, QoS};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -248,6 +248,7 @@ async fn rumqttc_4(server: SocketAddr) {
         _ => None,
     };
     let subscribed = |event| matches!(event, Event::Incoming(Packet::SubAck(_))).then_some(());
+    let completed = |event| matches!(event, Event::Outgoing(Outgoing::PubComp(_))).then_some(());
     let (client, mut events) = rumqttc::AsyncClient::new(options("r4"), 10);
     client
         .subscribe("clients/r4/#", QoS::ExactlyOnce)
@@ -261,6 +262,8 @@ async fn rumqttc_4(server: SocketAddr) {
             .unwrap();
         assert_eq!(until!(events, published).qos, qos);
     }
+    // A new event loop knows nothing of a QoS 2 exchange that the session goes on with, and ends.
+    until!(events, completed);
     let mut will = options("r4-will");
     let topic = "clients/r4/will";
     will.set_last_will(rumqttc::LastWill::new(
@@ -315,6 +318,7 @@ async fn rumqttc_5(server: SocketAddr) {
         _ => None,
     };
     let subscribed = |event| matches!(event, Event::Incoming(Packet::SubAck(_))).then_some(());
+    let completed = |event| matches!(event, Event::Outgoing(Outgoing::PubComp(_))).then_some(());
     let (client, mut events) = AsyncClient::new(options("r5"), 10);
     client
         .subscribe("clients/r5/#", QoS5::ExactlyOnce)
@@ -328,6 +332,8 @@ async fn rumqttc_5(server: SocketAddr) {
             .unwrap();
         assert_eq!(until!(events, published).qos, qos);
     }
+    // A new event loop knows nothing of a QoS 2 exchange that the session goes on with, and ends.
+    until!(events, completed);
     let mut will = options("r5-will");
     let topic = "clients/r5/will";
     will.set_last_will(LastWill::new(topic, "gone", QoS5::AtLeastOnce, true, None));

@@ -235,7 +235,7 @@ fn tls_with_a_client_certificate_and_not_to_a_broker_of_another_authority() {
         "--ca",
         &at("ca"),
         "--host",
-        "localhost",
+        "127.0.0.1",
         "--out",
         &at("server"),
     ]);
@@ -253,7 +253,7 @@ fn tls_with_a_client_certificate_and_not_to_a_broker_of_another_authority() {
     };
     let trusting = |ca: &str| NodeConfig {
         mqtt: format!(
-            "external = \"mqtts://localhost:{}\"\nexternal_ca_file = \"{}\"\n\
+            "external = \"mqtts://127.0.0.1:{}\"\nexternal_ca_file = \"{}\"\n\
              external_cert_file = \"{}\"\nexternal_key_file = \"{}\"\n",
             tls.port(),
             at(ca),

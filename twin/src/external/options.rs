@@ -67,6 +67,10 @@ impl TryFrom<String> for Address {
     type Error = String;
 
     fn try_from(url: String) -> Result<Self, String> {
+        // Before anything that quotes it: there may be a password in it.
+        if url.contains('@') {
+            return Err("the login goes to external_user and external_password_file".to_owned());
+        }
         let (tls, rest) = match url.split_once("://") {
             Some(("mqtt", rest)) => (false, rest),
             Some(("mqtts", rest)) => (true, rest),
@@ -88,9 +92,6 @@ impl TryFrom<String> for Address {
             }
             None => (rest, if tls { 8883 } else { 1883 }),
         };
-        if host.contains('@') {
-            return Err("the login goes to external_user and external_password_file".to_owned());
-        }
         if host.is_empty() || host.contains(['/', ' ']) {
             return Err(format!("{url:?}: there is no host in it"));
         }
