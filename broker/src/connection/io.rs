@@ -80,6 +80,21 @@ fn poll_read<S: Stream>(
     received
 }
 
+/// Ready when the tasks that are waiting to run have had their turn. tokio runs first what was woken
+/// last, so that of two clients the later one would be served first: its publish would miss the
+/// subscription that the earlier one has already sent.
+pub(super) fn behind_others() -> impl Future<Output = ()> {
+    let mut waited = false;
+    std::future::poll_fn(move |cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        // A task that wakes itself goes to the end of the queue.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
 /// Reads and forgets until the client closes. A socket closed with bytes unread is reset, and what
 /// was sent last is lost on the way.
 pub(super) async fn read_out<S: Stream>(stream: &mut S) {

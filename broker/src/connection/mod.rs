@@ -51,6 +51,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Between looks at the clock where there is no keep-alive.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
+/// Packet type.
+const PUBLISH: u8 = 3;
+
 /// What was agreed with the client.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
@@ -186,6 +189,7 @@ impl Connection {
             if let Some(turn) = self.pace.wait() {
                 timer.as_mut().reset(turn.min(self.next_check()));
             }
+            let mut publishes = false;
             tokio::select! {
                 moved = poll_fn(|cx| io::poll(cx, stream, io::Ends {
                     read: reading.then_some(&mut self.read),
@@ -199,6 +203,7 @@ impl Connection {
                             let counters = &self.hub.counters;
                             counters.bytes_received.add(moved.received as u64);
                             counters.bytes_sent.add(moved.sent as u64);
+                            publishes = moved.received > 0 && self.begins_with_publish();
                         }
                         Err(_) => return End::Lost,
                     }
@@ -222,6 +227,9 @@ impl Connection {
                 }
                 _ = closing.wait_for(Option::is_some) => break,
             }
+            if publishes {
+                io::behind_others().await;
+            }
         }
         self.drain(stream).await;
         End::Reason(ReasonCode::ServerShuttingDown, "")
@@ -230,6 +238,10 @@ impl Connection {
     async fn turn<S: Stream>(&mut self, stream: &mut S) -> Result<(), End> {
         self.recheck()?;
         self.work(stream).await
+    }
+
+    fn begins_with_publish(&self) -> bool {
+        self.read.first().is_some_and(|first| first >> 4 == PUBLISH)
     }
 
     /// Does everything that can be done without waiting for somebody else.

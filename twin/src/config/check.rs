@@ -153,6 +153,11 @@ impl Config {
     fn check_tls(&self) -> Checked {
         let mqtt = &self.mqtt;
         let at = |key| [Key("mqtt"), Key(key)];
+        must(
+            mqtt.tls_listen.is_none() || mqtt.external.is_none(),
+            at("tls_listen"),
+            "is for the broker of this node, and `external` is in its place: remove one of them",
+        )?;
         let served = mqtt.tls_listen.is_some() || self.http.tls_listen.is_some();
         for (key, file) in [("cert_file", &mqtt.cert_file), ("key_file", &mqtt.key_file)] {
             must(

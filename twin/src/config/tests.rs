@@ -64,6 +64,10 @@ fn what_does_not_go_together_is_named_by_key() {
         ),
         ("[mqtt]\nanonymous = \"root\"\n", "mqtt.anonymous"),
         (
+            "[mqtt]\nexternal = \"mqtt://b:1883\"\ntls_listen = \"127.0.0.1:8883\"\n",
+            "mqtt.tls_listen",
+        ),
+        (
             "[mqtt]\nlisten = \"0.0.0.0:1883\"\nanonymous = \"operator\"\n",
             "mqtt.anonymous",
         ),
