@@ -148,6 +148,11 @@ impl Lane {
             .is_some_and(|link| link.try_publish(MARKER, marker).is_ok())
     }
 
+    /// Weight that the router has appended.
+    pub(super) fn confirmed(&self) -> u64 {
+        *self.confirmed.borrow()
+    }
+
     /// Whether the router has appended everything.
     pub(super) fn settled(&self) -> bool {
         let inner = self.inner.lock();

@@ -45,8 +45,8 @@ pub(super) struct Supervisor {
     closing: Vec<(LinkTx, Instant)>,
     /// The lane has told nobody of its last messages.
     untold: bool,
-    /// When the last unanswered marker was sent.
-    asked: Option<Instant>,
+    /// When the last unanswered marker was sent, and what the router had confirmed by then.
+    asked: Option<(Instant, u64)>,
 }
 
 impl Supervisor {
@@ -106,13 +106,18 @@ impl Supervisor {
             self.asked = None;
             return;
         }
+        // Under load there is always something that is not confirmed yet: what counts is progress.
+        let confirmed = self.lane.confirmed();
         match self.asked {
-            None => {
-                self.asked = Some(Instant::now());
+            Some((asked, before)) if before == confirmed => {
+                if asked.elapsed() > PATIENCE {
+                    self.rebuild("it does not answer");
+                }
+            }
+            _ => {
+                self.asked = Some((Instant::now(), confirmed));
                 self.lane.mark();
             }
-            Some(asked) if asked.elapsed() > PATIENCE => self.rebuild("it does not answer"),
-            Some(_) => {}
         }
     }
 

@@ -121,6 +121,21 @@ async fn a_detached_feed_gets_nothing_more_and_the_others_go_on() {
     assert_eq!(bench.counters.router_rebuilds.get(), 0);
 }
 
+#[test]
+fn a_router_that_is_never_idle_is_not_taken_for_dead() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    let bench = Bench::new();
+    let until = std::time::Instant::now() + link::PATIENCE + Duration::from_secs(2);
+    while std::time::Instant::now() < until {
+        bench.publish("nobody", 0..64);
+        if bench.router.congested() {
+            bench.router.wait();
+        }
+    }
+    assert_eq!(bench.counters.router_rebuilds.get(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_publishes_much_waits_until_the_router_has_come_further() {
     let bench = Bench::new();
