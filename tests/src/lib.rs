@@ -54,10 +54,10 @@ pub fn health_plugin() -> Option<PathBuf> {
     component("health", "QUARTIER_PLUGIN_HEALTH")
 }
 
-/// The test guest that misbehaves as its `mode` says, and commands wallboxes; `None`, said on
-/// stderr, where it was not built.
-pub fn hostile_plugin() -> Option<PathBuf> {
-    component("hostile", "QUARTIER_PLUGIN_HOSTILE")
+/// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
+/// it was not built.
+pub fn rows_plugin() -> Option<PathBuf> {
+    component("rows", "QUARTIER_PLUGIN_ROWS")
 }
 
 fn component(name: &str, variable: &str) -> Option<PathBuf> {
