@@ -54,8 +54,8 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::CertCommand),
     /// Commands to devices: what waits, what was sent, and asking for one.
-    #[command(subcommand)]
-    Command(command::CommandCommand),
+    #[command(subcommand, name = "command")]
+    Device(command::CommandCommand),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -132,7 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
-        Command::Command(command) => command::run(&command),
+        Command::Device(command) => command::run(&command),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());
