@@ -147,6 +147,22 @@ impl Deployer {
         self.done(vec![deployed]).await
     }
 
+    /// The stage that a promotion of this version would reach.
+    ///
+    /// # Errors
+    /// There is no such version, or no stage behind its own.
+    pub fn next_stage(
+        &self,
+        quarter: &str,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<Stage, DeployError> {
+        let record = self.find(quarter, plugin, version)?;
+        record.stage.next().ok_or_else(|| {
+            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
+        })
+    }
+
     /// Takes a version one stage further. `to`: where somebody expects it to come; `quarters`: the
     /// other labs' quarters at stage labs, all of them where none is named.
     ///
@@ -161,9 +177,7 @@ impl Deployer {
         request: Request,
     ) -> Result<Done, DeployError> {
         let record = self.find(&request.quarter, plugin, version)?;
-        let next = record.stage.next().ok_or_else(|| {
-            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
-        })?;
+        let next = self.next_stage(&request.quarter, plugin, version)?;
         if to.is_some_and(|to| to != next) {
             return Err(DeployError::Conflict(format!(
                 "{plugin} {} is at stage {}; the next one is {}",
