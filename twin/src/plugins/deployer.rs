@@ -16,6 +16,7 @@ use crate::event::{Deployed, Entry, Event, How, Origin, PluginRecord, Removed, S
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
 use crate::state::Twin;
+use crate::vocabulary::Vocabulary;
 
 /// How long an event may take to be on disk and folded.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -139,6 +140,7 @@ impl Deployer {
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
         self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
+        knows(&record)?;
         self.fits(&record)?;
         self.try_out(plugin, &record).await?;
         let artifacts = Arc::clone(&self.artifacts);
@@ -423,6 +425,18 @@ impl Deployer {
             _ => Err(DeployError::TimedOut),
         }
     }
+}
+
+/// An interlock on a metric that nobody knows would never hold a command back.
+fn knows(record: &PluginRecord) -> Result<(), DeployError> {
+    let interlocks = record.commands.iter().flat_map(|command| &command.interlocks);
+    let mut metrics = interlocks.map(|interlock| &interlock.metric);
+    let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
+    unknown.map_or(Ok(()), |metric| {
+        Err(DeployError::Rejected(format!(
+            "commands.interlocks.metric: the vocabulary has no {metric:?}"
+        )))
+    })
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {

@@ -10,7 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
@@ -41,7 +41,7 @@ pub(in crate::http) struct LogQuery {
 #[utoipa::path(get, path = "/api/v1/plugins/{quarter}/{plugin}/logs",
     params(("quarter" = String, Path), ("plugin" = String, Path), LogQuery),
     responses(
-        (status = 200, body = Value), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 200, body = serde_json::Value), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 403, body = Problem),
     ))]
 pub(in crate::http) async fn logs(
