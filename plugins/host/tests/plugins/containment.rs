@@ -2,10 +2,10 @@
 //! next batch is served.
 
 use quartier_plugin_host::{
-    Answer, Asset, Batch, CHECKPOINT, FailureKind, Level, QUARANTINE, Reason,
+    Answer, Asset, Batch, CHECKPOINT, FailureKind, Host, Level, QUARANTINE, Reason, Runner,
 };
 
-use crate::support::{asset, hostile, poison, readings, runner, seen};
+use crate::support::{asset, dictionary, folder, hostile, poison, readings, runner, seen};
 
 /// The poison batch fails with a reason that starts with `reason` and is counted as `kind`; the
 /// count goes on where it was, and so does another runner.
@@ -365,6 +365,35 @@ fn a_plugin_that_gives_no_state_costs_the_node_no_snapshot() {
         assert_eq!(seen(&there), [10.0]);
         assert_eq!(here.state_after, there.state_after);
     }
+}
+
+#[test]
+fn where_the_host_has_no_room_it_says_so_and_one_that_goes_makes_room() {
+    let host = Host::new().unwrap();
+    let plugin = host.load(&folder("hostile")).unwrap();
+    let dict = dictionary(&plugin);
+    let start = || Runner::new(&host, &plugin, dict.clone(), vec![]);
+    let mut runners: Vec<Runner> = (0..512).map(|_| start().unwrap()).collect();
+    let error = start().unwrap_err().to_string();
+    let no_room = "the host has no room for another instance";
+    assert_eq!(error, format!("plugin hostile: {no_room}"));
+    // One that traps gives its place away; until there is another its batches are set aside.
+    let known = Batch {
+        changed: vec![asset(1)],
+        ..readings(&[1.0])
+    };
+    assert_eq!(seen(&runners[0].run(&known)), [1.0]);
+    let unknown = Batch {
+        asset: vec![9],
+        ..readings(&[1.0])
+    };
+    assert!(runners[0].run(&unknown).failure.is_some());
+    let taken = start().unwrap();
+    let answer = runners[0].run(&readings(&[1.0]));
+    assert_eq!(answer.failure.as_deref(), Some(no_room));
+    assert!(answer.wall_clock, "not reproducible");
+    drop(taken);
+    assert_eq!(seen(&runners[0].run(&readings(&[1.0]))), [2.0]);
 }
 
 #[test]
