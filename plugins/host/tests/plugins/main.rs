@@ -7,5 +7,6 @@ mod health;
 mod loading;
 mod package;
 mod properties;
+mod states;
 mod succession;
 mod support;
