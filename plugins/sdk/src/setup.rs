@@ -249,3 +249,6 @@ fn whole(key: &str, number: f64) -> Result<f64, SetupError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
