@@ -1,7 +1,9 @@
-//! The host with real components: hostile ones are contained, the health rule is reproducible.
+//! The host with real components: hostile ones are contained, the health rule is reproducible, the
+//! SDK hides the batches.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod containment;
 mod health;
 mod loading;
+mod rows;
 mod support;
