@@ -1,4 +1,5 @@
-//! The host with real components: hostile ones are contained, the health rule is reproducible.
+//! The host with real components: hostile ones are contained, the health rule is reproducible, the
+//! SDK hides the batches.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chain;
@@ -7,6 +8,7 @@ mod health;
 mod loading;
 mod package;
 mod properties;
+mod rows;
 mod states;
 mod succession;
 mod support;
