@@ -49,11 +49,20 @@ pub struct Policy {
 /// Measured values of one time of day on days of one class, newest first: day and kW.
 type Reference = Vec<(i64, f64)>;
 
-/// Highest mean of a month.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Peak {
-    month: u64,
-    kw: f64,
+/// Highest mean of the month of Berlin so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Peak(Option<(u64, f64)>);
+
+impl Peak {
+    /// Takes the mean of the quarter of an hour that ends at `end`; it, where it is a new peak.
+    pub fn raise(&mut self, end: u64, kw: f64) -> Option<f64> {
+        let month = time::month_span(end.saturating_sub(QUARTER_MS)).start;
+        let peaks = self.0.is_none_or(|(of, peak)| of != month || kw > peak);
+        peaks.then(|| {
+            self.0 = Some((month, kw));
+            kw
+        })
+    }
 }
 
 /// Slots of a day of Berlin that have a value.
@@ -77,7 +86,7 @@ pub struct Rate {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Profile {
     last: Option<(u64, f64)>,
-    peak: Option<Peak>,
+    peak: Peak,
     day: Day,
     /// By class and time of day; empty until the class is met.
     references: [Vec<Reference>; 3],
@@ -112,7 +121,7 @@ impl Profile {
         }
         self.remember(end, kw, policy.days);
         self.last = Some((end, kw));
-        news.peak = self.raise_peak(end, kw);
+        news.peak = self.peak.raise(end, kw);
         news
     }
 
@@ -166,18 +175,6 @@ impl Profile {
             reference.insert(0, (at.day, kw));
             reference.truncate(days);
         }
-    }
-
-    fn raise_peak(&mut self, end: u64, kw: f64) -> Option<f64> {
-        let month = time::month_span(end.saturating_sub(QUARTER_MS)).start;
-        if self
-            .peak
-            .is_some_and(|peak| peak.month == month && kw <= peak.kw)
-        {
-            return None;
-        }
-        self.peak = Some(Peak { month, kw });
-        Some(kw)
     }
 
     fn count(&mut self, slot: &Slot) -> Option<Rate> {

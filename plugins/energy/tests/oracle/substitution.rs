@@ -52,11 +52,8 @@ fn compare(month: Month, year: i32, random: &mut Random) -> [usize; 3] {
     mine.retain(|slot| slot.origin != Origin::Measured);
 
     let series = Series::new(Resolution::QUARTER_HOUR, DayBoundary::Strom, intervals).unwrap();
-    let rules = Rules::strom(
-        DayBoundary::Strom.year(year).unwrap(),
-        over + Duration::days(400),
-        None,
-    );
+    let whole = DayBoundary::Strom.year(year).unwrap();
+    let rules = Rules::strom(whole, over + Duration::days(400), None);
     let report = validate(
         &series,
         &rules.without_zero_run().without_stale().without_spike(),
