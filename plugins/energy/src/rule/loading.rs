@@ -140,7 +140,8 @@ impl Network {
     }
 
     fn evaluate(&mut self, set: &Settings, asset: AssetId, at: Quarter, cx: &mut Context) {
-        let apparent = at.active_kw.hypot(at.reactive_kvar);
+        let (p, q) = (at.active_kw, at.reactive_kvar);
+        let apparent = (p * p + q * q).sqrt();
         cx.derive(asset, set.derived.apparent, apparent, at.end);
         let Some(rated) = rated_kva(asset, at.end, cx) else {
             return;

@@ -1,10 +1,15 @@
 //! The rules as a plugin, with its manifest.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what cannot be read here fails the test"
+)]
 
 mod loading;
 mod metering;
 mod recorded;
 mod sharing;
 mod supply;
+mod vectors;
 
 use quartier_energy::Energy;
 use quartier_sdk::testing::{Lab, Said};
