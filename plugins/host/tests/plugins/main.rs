@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod chain;
 mod containment;
 mod health;
 mod loading;
 mod mobility;
+mod package;
+mod properties;
 mod science;
+mod succession;
 mod support;
