@@ -1,4 +1,5 @@
-//! The host with real components: hostile ones are contained, the health rule is reproducible.
+//! The host with real components: hostile ones are contained, the health rule is reproducible, the
+//! SDK hides the batches.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
@@ -9,6 +10,7 @@ mod loading;
 mod mobility;
 mod package;
 mod properties;
+mod rows;
 mod science;
 mod succession;
 mod support;
