@@ -93,7 +93,11 @@ pub fn civil(day: u64) -> (u64, u64, u64) {
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year + era * 400 + u64::from(month <= 2);
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }
@@ -135,7 +139,12 @@ mod tests {
 
     #[test]
     fn clocks_go_forward_on_the_last_sunday_of_march_and_back_on_that_of_october() {
-        for (year, march, october) in [(2018, 25, 28), (2024, 31, 27), (2025, 30, 26), (2026, 29, 25)] {
+        for (year, march, october) in [
+            (2018, 25, 28),
+            (2024, 31, 27),
+            (2025, 30, 26),
+            (2026, 29, 25),
+        ] {
             assert_eq!(shown(at(year, 3, march, 0)), 1, "{year}");
             assert_eq!(shown(at(year, 3, march, 1)), 3, "{year}");
             assert_eq!(shown(at(year, 10, october, 0)), 2, "{year}");
@@ -146,7 +155,13 @@ mod tests {
 
     #[test]
     fn a_local_day_of_23_24_or_25_hours_lies_between_its_midnights() {
-        for (month, day, hours) in [(1, 1, 24), (3, 29, 24), (3, 30, 23), (7, 1, 24), (10, 26, 25)] {
+        for (month, day, hours) in [
+            (1, 1, 24),
+            (3, 29, 24),
+            (3, 30, 23),
+            (7, 1, 24),
+            (10, 26, 25),
+        ] {
             let day = days(2025, month, day);
             let (begin, end) = (Zone::Berlin.midnight(day), Zone::Berlin.midnight(day + 1));
             assert_eq!((end - begin) / HOUR, hours);

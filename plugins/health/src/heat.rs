@@ -97,10 +97,10 @@ impl Heat {
                 night.hours += 1;
             }
         };
-        let over: Vec<_> = match hour {
-            NIGHT_BEGINS.. => place.night.put(day + 1, false, add).collect(),
-            ..NIGHT_ENDS => place.night.put(day, hour + 1 == NIGHT_ENDS, add).collect(),
-            _ => place.night.reach(day + 1).into_iter().collect(),
+        let over = match hour {
+            NIGHT_BEGINS.. => place.night.put(day + 1, false, add),
+            ..NIGHT_ENDS => place.night.put(day, hour + 1 == NIGHT_ENDS, add),
+            _ => Vec::from_iter(place.night.reach(day + 1)),
         };
         for (day, night) in over {
             self.night(row.asset, &night, day * DAY + NIGHT_ENDS * HOUR, cx);
@@ -148,7 +148,12 @@ impl Heat {
     pub fn day(&self, enough: bool, row: &Window, cx: &mut Context) {
         let hot = row.max >= self.hot_day_from;
         if hot || enough {
-            cx.derive(row.asset, self.hot_day, f64::from(u8::from(hot)), row.end_ms);
+            cx.derive(
+                row.asset,
+                self.hot_day,
+                f64::from(u8::from(hot)),
+                row.end_ms,
+            );
         }
     }
 

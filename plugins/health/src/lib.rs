@@ -94,7 +94,10 @@ impl Rule for Health {
     }
 
     fn window(&self, state: &mut State, row: &Window<'_>, cx: &mut Context<'_>) {
-        let stream = self.streams.iter().find(|(metric, _)| *metric == row.metric);
+        let stream = self
+            .streams
+            .iter()
+            .find(|(metric, _)| *metric == row.metric);
         let Some((_, measured)) = stream else { return };
         let mean = row.mean_if(self.coverage);
         match (*measured, row.span_s) {
@@ -133,7 +136,7 @@ impl Rule for Health {
         state.sound.remove(&asset);
         state.heat.remove(&asset);
         state.rooms.remove(&asset);
-        state.trees.remove(&asset);
+        trees::gone(&mut state.trees, asset);
     }
 
     fn asset_changed(&self, state: &mut State, asset: AssetId, assets: &Assets) {

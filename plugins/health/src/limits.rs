@@ -76,14 +76,56 @@ const COUNTED: [Counted; 9] = {
     use Pollutant::{No2, O3, Pm2_5, Pm10};
     [
         counted("pm2_5_days_over_15", Pm2_5, Day, 15.0, None, &[]),
-        counted("pm2_5_days_over_25", Pm2_5, Day, 25.0, Some("pm2_5_days_2030"), FROM_2030),
-        counted("pm10_days_over_45", Pm10, Day, 45.0, Some("pm10_days_2030"), FROM_2030),
-        counted("pm10_days_over_50", Pm10, Day, 50.0, Some("pm10_days"), IN_FORCE),
+        counted(
+            "pm2_5_days_over_25",
+            Pm2_5,
+            Day,
+            25.0,
+            Some("pm2_5_days_2030"),
+            FROM_2030,
+        ),
+        counted(
+            "pm10_days_over_45",
+            Pm10,
+            Day,
+            45.0,
+            Some("pm10_days_2030"),
+            FROM_2030,
+        ),
+        counted(
+            "pm10_days_over_50",
+            Pm10,
+            Day,
+            50.0,
+            Some("pm10_days"),
+            IN_FORCE,
+        ),
         counted("no2_days_over_25", No2, Day, 25.0, None, &[]),
-        counted("no2_days_over_50", No2, Day, 50.0, Some("no2_days_2030"), FROM_2030),
-        counted("no2_hours_over_200", No2, Hour, 200.0, Some("no2_hours"), BOTH),
+        counted(
+            "no2_days_over_50",
+            No2,
+            Day,
+            50.0,
+            Some("no2_days_2030"),
+            FROM_2030,
+        ),
+        counted(
+            "no2_hours_over_200",
+            No2,
+            Hour,
+            200.0,
+            Some("no2_hours"),
+            BOTH,
+        ),
         counted("o3_days_over_100", O3, Highest8h, 100.0, None, &[]),
-        counted("o3_days_over_120", O3, Highest8h, 120.0, Some("o3_days"), TARGET),
+        counted(
+            "o3_days_over_120",
+            O3,
+            Highest8h,
+            120.0,
+            Some("o3_days"),
+            TARGET,
+        ),
     ]
 };
 
@@ -162,7 +204,8 @@ impl Watched {
 
     /// Steps the alert by a value; `text` says it without the limit.
     fn judge(&self, levels: &mut Levels, asset: AssetId, value: f64, text: &str, cx: &mut Context) {
-        let (Some(topic), Some(change)) = (self.topic, levels.step(Some(value), &self.levels)) else {
+        let (Some(topic), Some(change)) = (self.topic, levels.step(Some(value), &self.levels))
+        else {
             return;
         };
         let limit = &change.limit;
@@ -237,12 +280,16 @@ impl Limits {
         cx: &mut Context<'_>,
     ) {
         let end = row.end_ms + HOUR;
-        let over = year.ozone.put(end.saturating_sub(1) / DAY, end % DAY == 0, |day| {
-            if let Some(mean) = mean {
-                day.highest = Some(day.highest.map_or(mean, |highest| highest.max(mean)));
-                day.means += 1;
-            }
-        });
+        let over = year.ozone.put(
+            end.saturating_sub(1) / DAY,
+            end.is_multiple_of(DAY),
+            |day| {
+                if let Some(mean) = mean {
+                    day.highest = Some(day.highest.map_or(mean, |highest| highest.max(mean)));
+                    day.means += 1;
+                }
+            },
+        );
         for (day, ozone) in over {
             let highest = ozone.highest.filter(|_| ozone.means >= OZONE_MEANS);
             let end_ms = (day + 1) * DAY - HOUR;

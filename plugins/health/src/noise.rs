@@ -120,18 +120,17 @@ impl Noise {
         let (daytimes, nights) = match hour {
             0..6 => {
                 let nights = self.night.put(day.saturating_sub(1), hour == 5, add);
-                (self.daytime.reach(day).into_iter().collect(), nights.collect())
+                (Vec::from_iter(self.daytime.reach(day)), nights)
             }
             6..22 => {
                 let daytimes = self.daytime.put(day, hour == 21, add);
-                (daytimes.collect(), self.night.reach(day).into_iter().collect())
+                (daytimes, Vec::from_iter(self.night.reach(day)))
             }
             _ => {
                 let nights = self.night.put(day, false, add);
-                (self.daytime.reach(day + 1).into_iter().collect(), nights.collect())
+                (Vec::from_iter(self.daytime.reach(day + 1)), nights)
             }
         };
-        let (daytimes, nights): (Vec<_>, Vec<_>) = (daytimes, nights);
         for (day, energy) in daytimes {
             let level = energy.level(DAYTIME_HOURS);
             tell(zone.midnight(day + 1) - 2 * HOUR, Closed::Daytime(level));
@@ -171,6 +170,11 @@ impl Noise {
         }
         self.days += 1;
         let [day, evening, night] = self.total.map(|energy| energy.level(1));
-        Some(Year { day, evening, night, days: self.days })
+        Some(Year {
+            day,
+            evening,
+            night,
+            days: self.days,
+        })
     }
 }

@@ -20,7 +20,10 @@ impl Rooms {
         let unacceptable = setup.limit("co2_indoor", 2)?;
         Ok(Self {
             topic: setup.topic("co2_indoor")?,
-            levels: vec![(elevated, Severity::Warning), (unacceptable, Severity::Major)],
+            levels: vec![
+                (elevated, Severity::Warning),
+                (unacceptable, Severity::Major),
+            ],
         })
     }
 
@@ -40,8 +43,15 @@ impl Rooms {
             return;
         };
         let limit = &change.limit;
-        let above = if change.raise { "from" } else { "no longer from" };
-        let text = format!("CO2 {ppm:.0} ppm, {above} {} ppm: air the room", limit.limit);
+        let above = if change.raise {
+            "from"
+        } else {
+            "no longer from"
+        };
+        let text = format!(
+            "CO2 {ppm:.0} ppm, {above} {} ppm: air the room",
+            limit.limit
+        );
         match change.raise {
             true => cx.raise(row.asset, self.topic, limit, change.severity, ppm, text),
             false => {

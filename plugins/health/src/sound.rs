@@ -123,15 +123,22 @@ impl Sound {
     ) {
         let Place { noise, alarms } = place;
         let asset = row.asset;
-        noise.hour(self.zone, row.end_ms, level, |end_ms, closed| {
-            match closed {
+        noise.hour(
+            self.zone,
+            row.end_ms,
+            level,
+            |end_ms, closed| match closed {
                 Closed::Year(year) => self.year(asset, &year, end_ms, cx),
                 Closed::Daytime(level) => {
                     derive(asset, self.daytime, level, end_ms, cx);
                     self.judge(0, alarms, asset, level, cx);
                     self.judge(2, alarms, asset, level, cx);
                 }
-                Closed::Night { level, loudest, whole } => {
+                Closed::Night {
+                    level,
+                    loudest,
+                    whole,
+                } => {
                     let known = loudest.filter(|_| whole);
                     derive(asset, self.night, level, end_ms, cx);
                     derive(asset, self.loudest, known, end_ms, cx);
@@ -139,8 +146,8 @@ impl Sound {
                     self.judge_by(1, alarms, asset, enough, cx);
                     self.judge(3, alarms, asset, level, cx);
                 }
-            }
-        });
+            },
+        );
     }
 
     fn year(&self, asset: AssetId, year: &Year, end_ms: u64, cx: &mut Context<'_>) {
@@ -173,7 +180,11 @@ impl Sound {
         level: impl Fn(&Limit) -> Option<f64>,
         cx: &mut Context<'_>,
     ) {
-        let parts = (PERIODS.get(number), self.judges.get(number), alarms.get_mut(number));
+        let parts = (
+            PERIODS.get(number),
+            self.judges.get(number),
+            alarms.get_mut(number),
+        );
         let (Some(period), Some(judge), Some(alarm)) = parts else {
             return;
         };
@@ -226,7 +237,10 @@ impl Judge {
 impl Period {
     fn unknown(&self, place: &str, name: &str) -> String {
         let known = self.categories.join(", ");
-        format!("{place}: attribute {}: {name:?} is none of {known}", self.attribute)
+        format!(
+            "{place}: attribute {}: {name:?} is none of {known}",
+            self.attribute
+        )
     }
 }
 

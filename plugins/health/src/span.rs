@@ -17,19 +17,14 @@ pub struct Span<T> {
 impl<T: Default> Span<T> {
     /// Adds an hour of stretch `number`; `last`: the stretch is over with it. Gives the stretches
     /// that are over now, with their numbers, at most two, in order.
-    pub fn put(
-        &mut self,
-        number: u64,
-        last: bool,
-        add: impl FnOnce(&mut T),
-    ) -> impl Iterator<Item = (u64, T)> + use<T> {
+    pub fn put(&mut self, number: u64, last: bool, add: impl FnOnce(&mut T)) -> Vec<(u64, T)> {
         let before = self.reach(number);
         if number == self.number {
             self.open = true;
             add(&mut self.gathered);
         }
         let own = if last { self.reach(number + 1) } else { None };
-        before.into_iter().chain(own)
+        before.into_iter().chain(own).collect()
     }
 
     /// Says that an hour behind all stretches below `number` came; gives the one that is over by it.
@@ -37,7 +32,10 @@ impl<T: Default> Span<T> {
         if number <= self.number {
             return None;
         }
-        let (open, gathered) = (std::mem::take(&mut self.open), std::mem::take(&mut self.gathered));
+        let (open, gathered) = (
+            std::mem::take(&mut self.open),
+            std::mem::take(&mut self.gathered),
+        );
         let over = std::mem::replace(&mut self.number, number);
         open.then_some((over, gathered))
     }
@@ -48,7 +46,7 @@ mod tests {
     use super::*;
 
     fn put(span: &mut Span<Vec<u8>>, number: u64, last: bool, item: u8) -> Vec<(u64, Vec<u8>)> {
-        span.put(number, last, |items| items.push(item)).collect()
+        span.put(number, last, |items| items.push(item))
     }
 
     #[test]

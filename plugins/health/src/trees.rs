@@ -113,11 +113,20 @@ impl Trees {
     }
 }
 
+/// Forgets a tree, and what trees heard from a sensor.
+pub fn gone(trees: &mut BTreeMap<AssetId, Tree>, id: AssetId) {
+    trees.remove(&id);
+    for tree in trees.values_mut() {
+        tree.alarms.retain(|(sensor, _), _| *sensor != id);
+    }
+}
+
 /// Forgets what a tree heard from sensors that measure its air no more.
 pub fn changed(trees: &mut BTreeMap<AssetId, Tree>, id: AssetId, assets: &Assets) {
     let Some(tree) = trees.get_mut(&id) else {
         return;
     };
     let sensors: BTreeSet<_> = assets.related(id, MEASURED_BY).chain([id]).collect();
-    tree.alarms.retain(|(sensor, _), _| sensors.contains(sensor));
+    tree.alarms
+        .retain(|(sensor, _), _| sensors.contains(sensor));
 }
