@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use quartier_plugin_host::{Asset, Batch, Dictionary, Host, Plugin, Runner, Windows};
+use quartier_plugin_host::{Answer, Asset, Batch, Dictionary, Host, Plugin, Runner, Windows};
 
 /// The one engine of the tests.
 pub(crate) fn host() -> &'static Host {
@@ -40,6 +40,28 @@ pub(crate) fn dictionary(plugin: &Plugin) -> Dictionary {
     })
 }
 
+/// A runner of the plugin `hostile` that knows asset 1 and has seen two readings.
+pub(crate) fn hostile(mode: &str) -> Runner {
+    let mut runner = runner(&plugin("hostile"), &[("mode", mode)]);
+    let first = Batch {
+        changed: vec![asset(1)],
+        ..readings(&[1.0, 2.0])
+    };
+    assert_eq!(seen(&runner.run(&first)).len(), 2);
+    runner
+}
+
+/// The counts that a good answer derives.
+pub(crate) fn seen(answer: &Answer) -> Vec<f64> {
+    assert_eq!(answer.failure, None);
+    answer.output.derived.value.clone()
+}
+
+/// The second reading makes the plugin `hostile` do as its mode says.
+pub(crate) fn poison() -> Batch {
+    readings(&[3.0, -1.0])
+}
+
 pub(crate) fn runner(plugin: &Plugin, config: &[(&str, &str)]) -> Runner {
     let config = config
         .iter()
@@ -60,7 +82,7 @@ pub(crate) fn asset(id: u32) -> Asset {
     }
 }
 
-/// Readings of asset 1, metric 100.
+/// Readings of asset 1, metric 100, without values of properties: for the plugin `hostile`.
 pub(crate) fn readings(values: &[f64]) -> Batch {
     let n = values.len();
     Batch {
@@ -69,6 +91,7 @@ pub(crate) fn readings(values: &[f64]) -> Batch {
         value: values.to_vec(),
         ts_ms: vec![1_000; n],
         quality: vec![0; n],
+        props: vec![f64::NAN; n],
         ..Batch::default()
     }
 }
