@@ -95,7 +95,7 @@ impl Trees {
     /// Slows down the fans that no sensor speaks for any more.
     pub fn tick(&self, trees: &mut BTreeMap<AssetId, Tree>, now_ms: u64, cx: &mut Context<'_>) {
         for (id, tree) in trees {
-            if tree.fast && now_ms > tree.heard_ms + self.silence_ms {
+            if now_ms > tree.heard_ms + self.silence_ms {
                 tree.alarms.clear();
                 self.tell(*id, tree, false, now_ms, cx);
             }

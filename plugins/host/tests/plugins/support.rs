@@ -31,13 +31,24 @@ pub(crate) fn plugin(name: &str) -> Plugin {
     host().load(&folder(name)).unwrap()
 }
 
-/// Metrics numbered from 100 in the order of the manifest; pollutants in ug/m3.
+/// Metrics numbered from 100 in the order of the manifest, in the units of the vocabulary; what it
+/// does not know is in ug/m3.
 pub(crate) fn dictionary(plugin: &Plugin) -> Dictionary {
     let mut id = 99;
-    plugin.manifest().dictionary(|_| {
+    plugin.manifest().dictionary(|name| {
         id += 1;
-        (id, "ug/m3".to_owned())
+        (id, unit(name).unwrap_or_else(|| "ug/m3".to_owned()))
     })
+}
+
+fn unit(name: &str) -> Option<String> {
+    static VOCABULARY: OnceLock<toml::Table> = OnceLock::new();
+    let vocabulary = VOCABULARY.get_or_init(|| {
+        include_str!("../../../../twin/metrics.toml").parse().unwrap()
+    });
+    let mut metrics = vocabulary["metric"].as_array().unwrap().iter();
+    let metric = metrics.find(|metric| metric["name"].as_str() == Some(name))?;
+    metric["unit"].as_str().map(str::to_owned)
 }
 
 /// A runner of the plugin `hostile` that knows asset 1 and has seen two readings.
