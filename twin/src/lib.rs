@@ -7,6 +7,7 @@ pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod event;
+pub mod explain;
 pub mod external;
 pub mod feed;
 pub mod grid;

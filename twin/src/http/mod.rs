@@ -7,12 +7,14 @@ mod assets;
 mod asyncapi;
 mod caller;
 mod cells;
+mod decisions;
 mod health;
 mod lists;
 mod mqtt_ws;
 mod plain;
 mod plugins;
 mod problem;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -118,6 +120,10 @@ fn router(api: Api) -> Router {
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))
         .route("/api/v1/dead-letters", get(lists::dead_letters))
+        .route("/api/v1/decisions", get(decisions::list))
+        .route("/api/v1/decisions/{id}", get(decisions::one))
+        .route("/rules", get(rules::index))
+        .route("/rules/{plugin}", get(rules::one))
         .merge(plugins::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .layer(CompressionLayer::new())
@@ -142,6 +148,10 @@ fn router(api: Api) -> Router {
         lists::quarters,
         lists::alerts,
         lists::dead_letters,
+        decisions::list,
+        decisions::one,
+        rules::index,
+        rules::one,
         plugins::list,
         plugins::one,
         plugins::deploy,
