@@ -180,8 +180,10 @@ impl<'a> Context<'a> {
         self.services.log(level, line.as_ref());
     }
 
-    /// A property of another asset; `None` where it has no value. Each is a call to the host: of
-    /// the row's own asset use [`Reading::prop`](crate::Reading::prop).
+    /// A property of another asset: the newest value that the plugin was shown beside a row of it;
+    /// `None` where there was none. Rows of the same batch that are still to come count, so it is for
+    /// what changes rarely; what changes with the rows is remembered in the state. Each is a call
+    /// to the host: of the row's own asset use [`Reading::prop`](crate::Reading::prop).
     pub fn twin(&mut self, asset: AssetId, prop: Prop) -> Option<f64> {
         let value = self.services.twin(asset, prop);
         value.is_finite().then_some(value)

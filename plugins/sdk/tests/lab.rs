@@ -309,3 +309,20 @@ fn a_tick_that_the_manifest_does_not_ask_for_is_a_panic() {
     let manifest = MANIFEST.replace("tick_s = 60", "");
     Lab::<Parking>::with_units(&manifest, &UNITS).tick(0);
 }
+
+#[test]
+#[should_panic(expected = "derive parking_occupancy: the value is -inf")]
+fn a_value_that_is_not_finite_is_a_panic() {
+    let mut lab = lab();
+    lab.asset("p-1", "car_park", &[("capacity", "0")]);
+    lab.reading("p-1", "parking_free", 1.0, 0);
+}
+
+#[test]
+#[should_panic(expected = "what is said in batches of 7")]
+fn a_rule_that_looks_at_the_batch_is_found_out() {
+    // Rows that are not sorted: a batch of seven sorts them, a batch of one cannot.
+    let mut rows = day();
+    rows.swap(0, 2);
+    lab().same_in_all_cuts(&rows);
+}

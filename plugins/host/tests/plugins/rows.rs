@@ -7,6 +7,7 @@ use crate::support::{asset, host, plugin};
 const TEMPERATURE: u32 = 50;
 const HUMIDITY: u32 = 51;
 const SEEN: u32 = 52;
+const EXCESS: u32 = 53;
 const WARM: u32 = 0;
 const HUMID: u32 = 1;
 const MINUTE: u64 = 60_000;
@@ -16,7 +17,8 @@ fn rows() -> Runner {
     let dict = plugin.manifest().dictionary(|name| match name {
         "temperature" => (TEMPERATURE, "Cel".to_owned()),
         "humidity" => (HUMIDITY, "%".to_owned()),
-        _ => (SEEN, "1".to_owned()),
+        "seen" => (SEEN, "1".to_owned()),
+        _ => (EXCESS, "1".to_owned()),
     });
     Runner::new(host(), &plugin, dict, Vec::new()).unwrap()
 }
@@ -28,6 +30,7 @@ enum Row {
     Window(u32, u64, f64),
 }
 
+/// Nothing is known of the property.
 fn batch(rows: &[Row]) -> Batch {
     let (mut batch, mut w) = (Batch::default(), Windows::default());
     for row in rows {
@@ -53,6 +56,7 @@ fn batch(rows: &[Row]) -> Batch {
     }
     Batch {
         windows: w,
+        props: vec![f64::NAN; rows.len()],
         ..batch
     }
 }
@@ -220,6 +224,27 @@ fn an_asset_that_is_gone_is_forgotten() {
     assert_eq!(runner.run(&tick).output.derived.value, [0.0; 0]);
     let answer = runner.run(&first);
     assert_eq!(answer.output.derived.value, [1.0], "counted from the start");
+}
+
+#[test]
+fn a_property_is_that_of_the_row_or_the_newest_that_was_shown() {
+    let mut runner = rows();
+    let first = Batch {
+        changed: vec![asset(1), asset(2)],
+        props: vec![4.5, f64::NAN, 9.0, f64::NAN],
+        ..batch(&[
+            Row::Reading(1, 10, 5.0),
+            Row::Reading(2, 10, 5.0),
+            Row::Window(1, 20, 50.0),
+            Row::Window(2, 20, 50.0),
+        ])
+    };
+    let answer = runner.run(&first);
+    assert_eq!(answer.failure, None);
+    let d = answer.output.derived;
+    let excess = |i: usize| (d.metric[i] == EXCESS).then_some((d.asset[i], d.value[i]));
+    let excess: Vec<_> = (0..d.metric.len()).filter_map(excess).collect();
+    assert_eq!(excess, [(1, 0.5), (1, 41.0)]);
 }
 
 #[test]

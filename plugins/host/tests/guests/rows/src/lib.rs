@@ -1,6 +1,7 @@
-//! Test guest of the SDK. A reading of temperature is counted by asset and the count derived; two
-//! warm ones raise an alert and ask for the fan. A humid hour raises another. A tick derives how
-//! many readings each asset has had.
+//! Test guest of the SDK. A reading of temperature is counted by asset and the count derived, and
+//! what it exceeds its row's property `limit` by; two warm ones raise an alert and ask for the fan.
+//! A humid hour raises another, and derives what it exceeds the limit by that the host tells. A
+//! tick derives how many readings each asset has had.
 #![forbid(unsafe_code)]
 
 use quartier_sdk::prelude::*;
@@ -10,6 +11,8 @@ pub struct Rows {
     temperature: Metric,
     humidity: Metric,
     seen: Metric,
+    excess: Metric,
+    limit: Prop,
     warm: Topic,
     warm_limit: Limit,
     humid: Topic,
@@ -34,6 +37,8 @@ impl Rule for Rows {
             temperature: setup.metric("temperature", "Cel")?,
             humidity: setup.metric("humidity", "%")?,
             seen: setup.metric("seen", "1")?,
+            excess: setup.metric("excess", "1")?,
+            limit: setup.prop("limit")?,
             warm: setup.topic("warm")?,
             warm_limit: setup.limit("warm", 1)?,
             humid: setup.topic("humid")?,
@@ -49,6 +54,9 @@ impl Rule for Rows {
         let seen = state.entry(row.asset).or_default();
         seen.readings += 1;
         cx.derive(row.asset, self.seen, f64::from(seen.readings), row.time_ms);
+        if let Some(limit) = row.prop(self.limit) {
+            cx.derive(row.asset, self.excess, row.value - limit, row.time_ms);
+        }
         let limit = &self.warm_limit;
         match seen.warm.step(Some(row.value), limit) {
             Some(Change::Raise) => {
@@ -73,6 +81,9 @@ impl Rule for Rows {
             return;
         }
         let seen = state.entry(row.asset).or_default();
+        if let Some(limit) = cx.twin(row.asset, self.limit) {
+            cx.derive(row.asset, self.excess, row.mean - limit, row.end_ms);
+        }
         let limit = &self.humid_limit;
         let mean = row.mean_if(0.75);
         match seen.humid.step(mean, limit) {
