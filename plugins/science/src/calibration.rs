@@ -4,6 +4,9 @@
 //! A sensor names its reference by the relation `calibrated_by`. Pairs are summed up in blocks of
 //! thirty days, of which the latest three count: the regression follows the last 60 to 90 days, and
 //! what is kept does not grow with the readings. A new reference starts anew.
+//!
+//! A station that reports once an hour needs its attribute `interval_s = 3600`; else a reading of it
+//! stands for the usual interval of the metric, and no hour of it is covered.
 
 use std::collections::BTreeMap;
 

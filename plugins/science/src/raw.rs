@@ -11,10 +11,11 @@ use quartier_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::flags::Flags;
-use crate::stats::{NORMAL, median_and_mad};
 
 /// One hour, milliseconds.
 pub const HOUR: u64 = 3_600_000;
+/// Factor by which the median absolute deviation of normal noise estimates its standard deviation.
+const NORMAL: f64 = 1.4826;
 /// Readings that the filter for steps looks at; the middle one is judged.
 const SEVEN: usize = 7;
 /// Hours with flags that wait for their window; a stream without windows must not grow for ever.
@@ -137,11 +138,21 @@ impl Raw {
 
 /// Hampel's filter: the middle one is further from the median than normal noise would take it.
 fn is_step(seven: &[(u64, f64)], checks: &Checks) -> bool {
-    let values: Vec<f64> = seven.iter().map(|(_, value)| *value).collect();
-    let (Some((median, mad)), Some(middle)) = (median_and_mad(&values), values.get(SEVEN / 2))
-    else {
+    let &[a, b, c, middle, d, e, f] = seven else {
         return false;
     };
-    let far = checks.step_k * NORMAL * mad;
-    (middle - median).abs() > far.max(checks.step_least)
+    let values = [a, b, c, middle, d, e, f].map(|(_, value)| value);
+    let median = median_of_seven(values);
+    let distance = (middle.1 - median).abs();
+    if distance <= checks.step_least {
+        return false;
+    }
+    let mad = median_of_seven(values.map(|value| (value - median).abs()));
+    distance > checks.step_k * NORMAL * mad
+}
+
+/// Without an allocation: this is done for every reading.
+fn median_of_seven(mut values: [f64; SEVEN]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[SEVEN / 2]
 }

@@ -1,8 +1,5 @@
 //! Median and median absolute deviation.
 
-/// Factor by which the median absolute deviation of normal noise estimates its standard deviation.
-pub const NORMAL: f64 = 1.4826;
-
 /// Median and median absolute deviation from it; `None` of nothing. Of an even number the median is
 /// the mean of the two in the middle.
 #[must_use]

@@ -9,6 +9,7 @@ use quartier_sdk::testing::{Lab, Row};
 
 use crate::Science;
 use crate::raw::HOUR;
+use crate::rule::State;
 
 /// Some full hour, in milliseconds.
 const T0: u64 = 490_000 * HOUR;
@@ -32,4 +33,20 @@ fn quarter(peers: usize) -> Lab<Science> {
 
 fn hour(asset: &str, metric: &str, n: u64, mean: f64) -> Row {
     Row::window(asset, metric, 3600, mean, T0 + n * HOUR)
+}
+
+#[test]
+fn nothing_is_kept_of_an_asset_that_is_gone() {
+    let mut lab = quarter(0);
+    lab.asset("station", "reference_station", &[]);
+    lab.relate("box", "calibrated_by", "station");
+    for metric in ["pm2_5", "pm10"] {
+        lab.reading("box", metric, 10.0, T0);
+        lab.row(hour("box", metric, 1, 10.0));
+    }
+    lab.row(hour("box", "humidity", 1, 10.0));
+    lab.row(hour("station", "pm2_5", 1, 10.0));
+    assert_ne!(lab.state(), &State::default());
+    lab.remove("box").remove("station");
+    assert_eq!(lab.state(), &State::default());
 }

@@ -42,6 +42,17 @@ fn heavy_vehicles_stand_for_more_than_one_car() {
 }
 
 #[test]
+fn a_level_is_told_again_only_where_it_changed() {
+    let mut lab = road();
+    lab.in_batches(2, &quarter(0, 1000.0, 50.0));
+    let heavy =
+        |mean, coverage| Row::window("r", "heavy_vehicle_share", 900, mean, T0).coverage(coverage);
+    assert_eq!(lab.row(heavy(10.0, 0.5)), []);
+    let said = lab.row(heavy(10.0, 1.0));
+    assert_eq!(values(&said, "vehicle_density"), [11.0], "corrected");
+}
+
+#[test]
 fn without_speed_lanes_or_coverage_there_is_no_level() {
     let mut lab = road();
     lab.asset("x", "road", &[]);

@@ -37,6 +37,21 @@ fn one_reading_far_from_six_others_is_a_step() {
 }
 
 #[test]
+fn among_noisy_readings_a_far_one_is_no_step() {
+    // The median is 30, the deviation 15: three scaled ones are 66.7.
+    let noisy = [10.0, 40.0, 15.0, 50.0, 30.0, 20.0, 45.0];
+    assert_eq!(flags(noisy), [ALONE]);
+    assert_eq!(
+        flags(noisy.map(|v| if v == 50.0 { 96.0 } else { v })),
+        [ALONE]
+    );
+    assert_eq!(
+        flags(noisy.map(|v| if v == 50.0 { 97.0 } else { v })),
+        [ALONE + 4.0]
+    );
+}
+
+#[test]
 fn a_rise_that_stays_is_no_step() {
     let rise = [10.0, 11.0, 10.0, 50.0, 51.0, 50.0, 51.0];
     assert_eq!(flags(rise), [ALONE]);
