@@ -130,3 +130,6 @@ impl<R: Rule> Plugin<R> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

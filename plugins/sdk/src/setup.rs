@@ -65,7 +65,9 @@ pub struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn new(dict: Dictionary, config: Vec<(String, String)>) -> Self {
+    /// From what `init` gets; a rule is handed one.
+    #[must_use]
+    pub fn new(dict: Dictionary, config: Vec<(String, String)>) -> Self {
         let config = config.into_iter().collect();
         Self { dict, config }
     }
@@ -249,3 +251,6 @@ fn whole(key: &str, number: f64) -> Result<f64, SetupError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

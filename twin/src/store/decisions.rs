@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::event::Decision;
 
 /// Decisions kept: a hundred a minute for a week.
-pub const KEPT: u64 = 1_000_000;
+pub(super) const KEPT: u64 = 1_000_000;
 
 pub(super) struct Decisions {
     keyspace: Keyspace,
