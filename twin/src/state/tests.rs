@@ -312,6 +312,43 @@ fn batches_are_cut_when_full_and_at_ticks() {
 }
 
 #[test]
+fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
+    let put = |id: &str, kind: &str| {
+        let record = AssetRecord {
+            quarter: "a".to_owned(),
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            ..AssetRecord::default()
+        };
+        entry(1, Event::AssetPut(record))
+    };
+    let told = |kinds: &[&str]| {
+        let Event::PluginDeployed(mut deployed) = plugin("a") else {
+            unreachable!()
+        };
+        deployed.record.kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let journal = [
+            entry(0, quarter("a")),
+            put("early", "connection_point"),
+            entry(1, Event::PluginDeployed(deployed)),
+            put("late", "connection_point"),
+            put("box", "sensor_box"),
+            put("tree", "city_tree"),
+            reading(2, "box", "temperature", 5.0, 1),
+            entry(3, Event::Ticked),
+        ];
+        let left = fold(&mut Twin::new(), 1, &journal);
+        let mut told: Vec<String> = Vec::new();
+        for batch in left.batches() {
+            told.extend(batch.batch.changed.iter().map(|asset| asset.urn.clone()));
+        }
+        told
+    };
+    assert_eq!(told(&["connection_point", "sensor_box"]), ["early", "late", "box"]);
+    assert_eq!(told(&[]), ["box"], "of all kinds: what is measured");
+}
+
+#[test]
 fn a_decision_of_a_batch_counts_once() {
     let mut twin = Twin::new();
     let journal = [

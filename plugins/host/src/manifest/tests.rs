@@ -49,11 +49,7 @@ fn values_without_sense_are_errors_that_name_the_key() {
         ),
         ("limit = 400", "limit = nan", "emits.alerts.codes.limit"),
         ("code = 5", "code = 4", "emits.alerts.codes.code"),
-        (
-            "\"eaqi\", \"lqi\",",
-            "\"eaqi\", \"eaqi\",",
-            "emits.derived",
-        ),
+        ("\"eaqi\", \"lqi\",", "\"eaqi\", \"eaqi\",", "emits.derived"),
     ] {
         assert!(HEALTH.contains(from), "{from}");
         let error = Manifest::parse(&HEALTH.replace(from, to)).unwrap_err();

@@ -30,7 +30,25 @@ impl Twin {
         for (_, stream) in streams {
             interested |= self.route_stream(stream);
         }
+        interested |= self.naming(asset);
         self.announce(asset, interested);
+    }
+
+    /// Plugins that name the kind of an asset: they hear of it also where it measures nothing, as a
+    /// connection point or a community does.
+    fn naming(&self, asset: u32) -> u16 {
+        let Some(asset) = self.assets.get(asset as usize) else {
+            return 0;
+        };
+        let quarter = self.quarters.get(usize::from(asset.quarter));
+        let deployments = quarter.into_iter().flat_map(|q| q.deployments.iter().enumerate());
+        let names = |deployment: &Deployment| {
+            let mut kinds = deployment.record.kinds.iter();
+            !deployment.parked && kinds.any(|kind| kind == asset.kind())
+        };
+        deployments
+            .filter(|(_, deployment)| deployment.as_ref().is_some_and(names))
+            .fold(0, |slots, (slot, _)| slots | 1 << slot)
     }
 
     /// Works out which plugins a stream goes to; returns the slots that get anything of it.
