@@ -9,10 +9,13 @@ mod mqtt;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+
+use crate::event::Stage;
 
 pub use load::ConfigError;
 pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
@@ -46,6 +49,9 @@ pub struct Config {
     /// Plugins of these quarters.
     #[serde(default, rename = "plugin")]
     pub plugins: Vec<Plugin>,
+    /// Labs that may deploy plugins.
+    #[serde(default, rename = "lab")]
+    pub labs: Vec<Lab>,
 }
 
 /// Who this node is.
@@ -208,13 +214,19 @@ pub struct Plugin {
     /// How far it has come.
     #[serde(default)]
     pub stage: Stage,
+    /// Keys of the manifest's `[config]` that are otherwise here.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
 }
 
-/// How far a plugin has come in the city.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Runs in the quarter it was made for.
-    #[default]
-    Quarter,
+/// A quarter lab whose signed plugins are taken over HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lab {
+    /// As manifests name it.
+    pub id: String,
+    /// Keys that sign its manifests, `ed25519:..` as `quartier plugin keygen` prints them.
+    pub keys: Vec<String>,
+    /// Quarters into which its plugins go without a promotion; absent: the one named like the lab.
+    pub quarters: Option<Vec<String>>,
 }

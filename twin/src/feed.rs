@@ -108,7 +108,7 @@ impl Source for JournalFeed {
 fn points(twin: &Twin, event: &Event<'_>, out: &mut Lines) {
     match event {
         Event::Observed(observed) => observed_points(twin, observed, out),
-        Event::Decided(decision) => derived_points(twin, decision, out),
+        Event::Decided(decision) if decision.stage.acts() => derived_points(twin, decision, out),
         _ => {}
     }
 }

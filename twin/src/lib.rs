@@ -17,6 +17,7 @@ pub mod journal;
 pub mod model;
 pub mod mqtt;
 pub mod node;
+pub mod plugins;
 pub mod registry;
 pub mod snapshots;
 pub mod state;

@@ -1,7 +1,7 @@
 //! Snapshot files: the twin at a journal position together with the state of every plugin after
 //! the last batch cut up to that position, so that replay can go on from there.
 //!
-//! `DATA/snapshots/{position, 20 digits}.snap`: 8 bytes `QTRSNAP1`, 4 bytes CRC-32 (little-endian)
+//! `DATA/snapshots/{position, 20 digits}.snap`: 8 bytes `QTRSNAP2`, 4 bytes CRC-32 (little-endian)
 //! of the rest, then postcard of [`Snapshot`]. A file is written beside, synced and renamed, so a
 //! file with that name is whole; the newest two are kept.
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-const MAGIC: &[u8; 8] = b"QTRSNAP1";
+const MAGIC: &[u8; 8] = b"QTRSNAP2";
 /// One more than needed, so that a damaged newest file costs a longer replay and nothing else.
 const KEPT: usize = 2;
 
@@ -29,10 +29,8 @@ pub struct Snapshot {
 /// What a plugin answered to `snapshot`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginState {
-    /// Id of the quarter.
-    pub quarter: String,
-    /// Id of the plugin.
-    pub plugin: String,
+    /// Its line of batches.
+    pub run: u64,
     /// Opaque.
     pub state: Vec<u8>,
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use h3o::CellIndex;
 use quartier_broker::Message;
 
+use crate::event::Decision;
 use crate::grid::{Aggregate, area_topic_levels};
 use crate::mqtt::Mqtt;
 use crate::state::{Alert, AlertKey, Change, Effects, Stream, Twin};
@@ -126,7 +127,8 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
         }
     }
     if !effects.decisions.is_empty() && mqtt.anyone_for("decision") {
-        for (position, decision) in &effects.decisions {
+        let public = |(_, decision): &&(u64, Decision)| decision.stage.acts();
+        for (position, decision) in effects.decisions.iter().filter(public) {
             let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
             let payload = decision_json(*position, decision);
             batch.push(Message {

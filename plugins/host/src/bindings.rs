@@ -5,5 +5,6 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "lab-rule",
+    imports: { default: trappable },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

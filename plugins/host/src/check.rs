@@ -21,6 +21,8 @@ pub(crate) struct Allowed {
     /// Smallest and largest argument by command.
     commands: HashMap<u32, (f64, f64)>,
     rows: usize,
+    /// Numbers of the columns of properties, in the order of the manifest.
+    pub(crate) props: Vec<u32>,
 }
 
 impl Allowed {
@@ -62,6 +64,12 @@ impl Allowed {
                 .iter()
                 .map(command)
                 .collect::<Result<_, String>>()?,
+            props: manifest
+                .reads
+                .properties
+                .iter()
+                .map(|name| id(&dict.props, name))
+                .collect::<Result<_, _>>()?,
             rows: manifest.quotas.outputs_per_batch as usize,
         })
     }

@@ -3,6 +3,7 @@
 //! Deterministic: fuel decides what a rule may use, NaN is canonical, relaxed SIMD and threads are
 //! off. The epoch is a wall-clock stop for hangs only.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::cache::Cache;
 use crate::instance::{Inside, link};
 use crate::limits::TABLE_ELEMENTS;
 use crate::manifest::MAX_MEMORY;
@@ -33,6 +35,14 @@ pub enum HostError {
     /// No thread.
     #[error("the plugin engine's clock does not start: {0}")]
     Clock(#[from] std::io::Error),
+    /// The folder for compiled plugins.
+    #[error("{}: {error}", path.display())]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// Why it cannot be used.
+        error: std::io::Error,
+    },
 }
 
 /// Runs plugins; cheap to clone, one for a program.
@@ -44,6 +54,7 @@ pub struct Host {
 struct Inner {
     engine: Engine,
     linker: Linker<Inside>,
+    cache: Option<Cache>,
     _clock: Clock,
 }
 
@@ -54,20 +65,42 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    /// Starts the engine and its clock.
+    /// Starts the engine and its clock; compiles every plugin anew.
     ///
     /// # Errors
     /// The machine does not allow it.
     pub fn new() -> Result<Self, HostError> {
+        Self::start(|_| Ok(None))
+    }
+
+    /// Starts the engine and its clock; compiled plugins are kept in the folder `dir`, which is
+    /// made where it is not there.
+    ///
+    /// # Errors
+    /// The machine does not allow it, or the folder cannot be used.
+    pub fn with_cache(dir: PathBuf) -> Result<Self, HostError> {
+        Self::start(|engine| {
+            let cache = Cache::open(dir.clone(), engine);
+            cache
+                .map(Some)
+                .map_err(|error| HostError::Cache { path: dir, error })
+        })
+    }
+
+    fn start(
+        cache: impl FnOnce(&Engine) -> Result<Option<Cache>, HostError>,
+    ) -> Result<Self, HostError> {
         let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = Engine::new(&config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         link(&mut linker).map_err(failed)?;
+        let cache = cache(&engine)?;
         let clock = Clock::start(&engine)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
                 linker,
+                cache,
                 _clock: clock,
             }),
         })
@@ -75,6 +108,10 @@ impl Host {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.as_ref()
     }
 
     pub(crate) fn linker(&self) -> &Linker<Inside> {

@@ -4,20 +4,27 @@
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Store, Trap};
 
+use crate::answer::{FailureKind, Level};
 use crate::bindings::LabRule;
 use crate::bindings::exports::quartier::rule::rule as export;
 use crate::bindings::quartier::rule::{log, twin, types};
 use crate::engine::TICK;
 use crate::limits::{Limits, TooLarge};
+use crate::newest::Newest;
 use crate::plugin::Plugin;
 use crate::types::{Asset, Batch, Dictionary, Entry, Relation};
 
 /// Fuel for `init`, `snapshot` and `restore`.
 const LIFECYCLE_FUEL: u64 = 2_000_000_000;
-/// Lines that a plugin may log during one call.
+/// Lines that a plugin may log during one call; more are dropped.
 const LOG_LINES: u32 = 16;
 /// Characters of a logged line.
 const LOG_CHARS: usize = 500;
+/// Bytes that a plugin may make the host copy during one call by calls of its own, lines that are
+/// dropped included. Fuel does not pay for them.
+const HOST_BYTES: usize = 16 << 20;
+/// What a call of the host counts beside its bytes.
+const HOST_CALL: usize = 64;
 
 /// Why a call gave no answer. The text is the same for the same cause: it enters decisions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,38 +35,81 @@ pub(crate) enum Failure {
     Deadline(&'static str, u64),
     #[error("{0}: {1}")]
     Memory(&'static str, TooLarge),
+    #[error("{0}: {1}")]
+    HostCalls(&'static str, TooChatty),
     #[error("{0}: trap: {1}")]
     Trap(&'static str, String),
     #[error("{0}: {1}")]
     Refused(&'static str, String),
     #[error("snapshot: state of {0} bytes, quota {1}")]
     State(usize, u64),
+    #[error("the host has no room for another instance")]
+    NoRoom,
 }
+
+impl Failure {
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self {
+            Self::OutOfFuel(_) => FailureKind::Fuel,
+            Self::Deadline(..) => FailureKind::Deadline,
+            Self::Memory(..) => FailureKind::Memory,
+            Self::HostCalls(..) => FailureKind::HostCalls,
+            Self::Trap(..) => FailureKind::Trap,
+            Self::Refused(..) => FailureKind::Refused,
+            Self::State(..) => FailureKind::State,
+            Self::NoRoom => FailureKind::NoRoom,
+        }
+    }
+}
+
+/// Ends the call that makes the host work more than [`HOST_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {HOST_BYTES} bytes of log and twin properties in one call")]
+pub(crate) struct TooChatty;
 
 /// What the host keeps beside an instance.
 pub(crate) struct Inside {
     limits: Limits,
     plugin: String,
+    log: Vec<(Level, String)>,
     log_lines: u32,
+    host_bytes: usize,
+    newest: Newest,
+}
+
+impl Inside {
+    fn pay(&mut self, bytes: usize) -> Result<(), TooChatty> {
+        let left = self.host_bytes.checked_sub(bytes.saturating_add(HOST_CALL));
+        self.host_bytes = left.ok_or(TooChatty)?;
+        Ok(())
+    }
 }
 
 impl types::Host for Inside {}
 
 impl log::Host for Inside {
-    fn log(&mut self, level: log::Level, msg: String) {
+    fn log(&mut self, level: log::Level, msg: String) -> wasmtime::Result<()> {
+        self.pay(msg.len())?;
         let Some(left) = self.log_lines.checked_sub(1) else {
-            return;
+            return Ok(());
         };
         self.log_lines = left;
-        let message: String = msg.chars().take(LOG_CHARS).collect();
-        tracing::debug!(plugin = %self.plugin, level = ?level, %message, "plugin says");
+        let (level, message) = (self::level(level), cut(&msg));
+        tracing::debug!(plugin = %self.plugin, ?level, %message, "plugin says");
+        self.log.push((level, message));
+        Ok(())
     }
 }
 
 impl twin::Host for Inside {
-    /// No property has a value yet.
-    fn get_many(&mut self, assets: Vec<u32>, _prop: u32) -> Vec<f64> {
-        vec![f64::NAN; assets.len()]
+    fn get_many(&mut self, assets: Vec<u32>, prop: u32) -> wasmtime::Result<Vec<f64>> {
+        self.pay(
+            assets
+                .len()
+                .saturating_mul(size_of::<u32>() + size_of::<f64>()),
+        )?;
+        let newest = |asset: u32| self.newest.get(asset, prop);
+        Ok(assets.into_iter().map(newest).collect())
     }
 }
 
@@ -75,16 +125,22 @@ pub(crate) struct Instance {
     store: Store<Inside>,
     rule: LabRule,
     plugin: Plugin,
+    /// Numbers of the columns of properties.
+    props: Vec<u32>,
 }
 
 impl Instance {
-    pub(crate) fn new(plugin: &Plugin) -> Result<Self, Failure> {
+    /// `newest`: what it was shown already, where it may ask for it.
+    pub(crate) fn new(plugin: &Plugin, props: &[u32], newest: &Newest) -> Result<Self, Failure> {
         let manifest = plugin.manifest();
         let memory_bytes = usize::try_from(manifest.quotas.memory_bytes).unwrap_or(usize::MAX);
         let inside = Inside {
             limits: Limits { memory_bytes },
             plugin: manifest.id.clone(),
+            log: Vec::new(),
             log_lines: LOG_LINES,
+            host_bytes: HOST_BYTES,
+            newest: newest.clone(),
         };
         let pre = plugin.pre();
         let mut store = Store::new(pre.engine(), inside);
@@ -99,7 +155,13 @@ impl Instance {
             store,
             rule,
             plugin: plugin.clone(),
+            props: props.to_vec(),
         })
+    }
+
+    /// What it said since it was last asked.
+    pub(crate) fn take_log(&mut self) -> Vec<(Level, String)> {
+        std::mem::take(&mut self.store.data_mut().log)
     }
 
     fn call<T>(
@@ -171,6 +233,8 @@ impl Instance {
                 relations,
             })
             .collect();
+        let newest = &mut self.store.data_mut().newest;
+        newest.forget(changed.iter().copied(), &self.props);
         let fuel = self.fuel(rows.len());
         self.ask("on-assets", fuel, |rule, store| {
             rule.call_on_assets(store, &rows)
@@ -178,6 +242,9 @@ impl Instance {
     }
 
     pub(crate) fn on_batch(&mut self, batch: &Batch) -> Answered<types::Output> {
+        if self.plugin.asks() {
+            self.store.data_mut().newest.show(batch, &self.props);
+        }
         let readings = types::Batch {
             seq: batch.seq,
             now_ms: batch.now_ms,
@@ -199,9 +266,10 @@ impl Instance {
             last: &w.last,
             coverage: &w.coverage,
         };
+        let props = self.props.clone();
         let twin = types::TwinView {
-            props: &[],
-            values: &[],
+            props: &props,
+            values: &batch.props,
         };
         let fuel = self.fuel(batch.rows());
         self.ask("on-batch", fuel, |rule, store| {
@@ -271,13 +339,20 @@ fn arm(store: &mut Store<Inside>, plugin: &Plugin, fuel: u64) {
         .div_ceil(TICK.as_millis() as u64)
         + 1;
     store.set_epoch_deadline(ticks);
-    store.data_mut().log_lines = LOG_LINES;
+    let inside = store.data_mut();
+    (inside.log_lines, inside.host_bytes) = (LOG_LINES, HOST_BYTES);
 }
 
 fn failure(what: &'static str, plugin: &Plugin, error: &wasmtime::Error) -> Failure {
     tracing::debug!(plugin = plugin.manifest().id, call = what, error = %format!("{error:#}"));
     if let Some(too_large) = error.downcast_ref::<TooLarge>() {
         return Failure::Memory(what, *too_large);
+    }
+    if let Some(too_chatty) = error.downcast_ref::<TooChatty>() {
+        return Failure::HostCalls(what, *too_chatty);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Failure::NoRoom;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Failure::OutOfFuel(what),
@@ -292,6 +367,15 @@ fn refusal(error: types::RuleError) -> String {
         types::RuleError::BadConfig(text) => format!("bad configuration: {}", cut(&text)),
         types::RuleError::BadInput(row) => format!("bad input in row {row}"),
         types::RuleError::Internal(text) => format!("internal: {}", cut(&text)),
+    }
+}
+
+fn level(raw: log::Level) -> Level {
+    match raw {
+        log::Level::Debug => Level::Debug,
+        log::Level::Info => Level::Info,
+        log::Level::Warn => Level::Warn,
+        log::Level::Error => Level::Error,
     }
 }
 

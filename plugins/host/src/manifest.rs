@@ -3,12 +3,12 @@
 //! `manifest.toml` beside the component; unknown keys are errors. Limits of alerts stand here only:
 //! the plugin gets them as configuration `limit.{topic}.{code}`.
 
+mod check;
+mod lookup;
+
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
 
-use serde::Deserialize;
-
-use crate::types::{Dictionary, Entry};
+use serde::{Deserialize, Serialize};
 
 /// The interface this host speaks.
 pub const WIT: &str = "quartier:rule@1.0.0";
@@ -38,7 +38,7 @@ pub enum ManifestError {
 }
 
 /// A plugin as its makers describe it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// One topic level, unique in a quarter.
@@ -49,6 +49,9 @@ pub struct Manifest {
     pub wit: String,
     /// The quarter lab that owns it.
     pub lab: String,
+    /// SHA-256 of the component, 64 lowercase hex digits. Without it a manifest cannot be signed.
+    #[serde(default)]
+    pub component_sha256: Option<String>,
     /// Shown to the public.
     pub description: String,
     /// Where its thresholds come from; shown to the public.
@@ -65,12 +68,18 @@ pub struct Manifest {
     /// Configuration with defaults; a deployment may set these keys and no others.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+    /// What the keys of `config` mean, by key; shown to the public.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
+    /// Examples that the rule is tested with; shown to the public.
+    #[serde(default)]
+    pub vectors: Vec<TestVector>,
     /// What it may use up.
     pub quotas: Quotas,
 }
 
 /// A source of thresholds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// For people.
@@ -80,7 +89,7 @@ pub struct Source {
 }
 
 /// What a plugin gets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reads {
     /// Metrics whose readings it gets.
@@ -92,9 +101,12 @@ pub struct Reads {
     /// Asset kinds it sees; empty: all.
     #[serde(default)]
     pub kinds: Vec<String>,
-    /// Twin properties it may ask for.
+    /// Metrics whose newest value of a row's asset comes with the row.
     #[serde(default)]
     pub properties: Vec<String>,
+    /// Seconds of logical time between two ticks at least, 1 to 86400; `None`: no ticks asked for.
+    #[serde(default)]
+    pub tick_s: Option<u32>,
     /// Readings and windows per batch at most.
     #[serde(default = "Reads::default_batch")]
     pub batch: u32,
@@ -107,7 +119,7 @@ impl Reads {
 }
 
 /// A window a plugin gets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowRule {
     /// Of which metric.
@@ -117,7 +129,7 @@ pub struct WindowRule {
 }
 
 /// What a plugin may decide.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emits {
     /// Metrics it may derive.
@@ -129,17 +141,20 @@ pub struct Emits {
 }
 
 /// An alert topic.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlertRule {
     /// One topic level.
     pub topic: String,
+    /// Shown to the public; may be empty.
+    #[serde(default)]
+    pub description: String,
     /// Its limits.
     pub codes: Vec<Limit>,
 }
 
 /// One limit of an alert topic.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Unique in its topic.
@@ -153,7 +168,7 @@ pub struct Limit {
 }
 
 /// A command a plugin may ask for.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandRule {
     /// Name, unique in the manifest.
@@ -170,10 +185,66 @@ pub struct CommandRule {
     pub rate_per_hour: u32,
     /// Whether a person must approve each.
     pub requires_approval: bool,
+    /// Shown to the public; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// States of the asset in which the command is not sent.
+    #[serde(default)]
+    pub interlocks: Vec<Interlock>,
+}
+
+/// A command is not sent while the newest value of a metric of its asset is beyond a bound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interlock {
+    /// Metric of the commanded asset.
+    pub metric: String,
+    /// Holds the command back above this value, in the metric's unit.
+    #[serde(default)]
+    pub above: Option<f64>,
+    /// Holds the command back below this value, in the metric's unit.
+    #[serde(default)]
+    pub below: Option<f64>,
+    /// For people: why.
+    pub reason: String,
+}
+
+impl Interlock {
+    /// Whether `value` is beyond a bound; NaN, an unknown value, is not.
+    pub fn holds_back(&self, value: f64) -> bool {
+        self.above.is_some_and(|bound| value > bound)
+            || self.below.is_some_and(|bound| value < bound)
+    }
+}
+
+/// What a key of the configuration means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// For people.
+    pub title: String,
+    /// UCUM code; empty for a number without one and for text.
+    #[serde(default)]
+    pub unit: String,
+    /// Law, norm or reasoning; empty: none is known.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// An example in plain words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestVector {
+    /// What it shows.
+    pub title: String,
+    /// What comes in.
+    pub given: String,
+    /// What the rule answers.
+    pub then: String,
 }
 
 /// What a plugin may use up.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quotas {
     /// Fuel for a batch whatever its size.
@@ -207,196 +278,6 @@ impl Manifest {
         manifest.check()?;
         Ok(manifest)
     }
-
-    fn check(&self) -> Result<(), ManifestError> {
-        level("id", &self.id)?;
-        ensure(self.wit == WIT, "wit", || {
-            format!("{:?}; this host speaks {WIT}", self.wit)
-        })?;
-        for window in &self.reads.windows {
-            ensure(
-                [600, 900, 3600, 28_800, 86_400].contains(&window.span_s),
-                "reads.windows",
-                || {
-                    format!(
-                        "span_s {} is none of 600, 900, 3600, 28800, 86400",
-                        window.span_s
-                    )
-                },
-            )?;
-        }
-        ensure(
-            (1..=65_536).contains(&self.reads.batch),
-            "reads.batch",
-            || "not from 1 to 65536".to_owned(),
-        )?;
-        self.check_emits()?;
-        unique(
-            "commands.name",
-            self.commands.iter().map(|command| command.name.as_str()),
-        )?;
-        for command in &self.commands {
-            ensure(command.min <= command.max, "commands.min", || {
-                format!(
-                    "{}: {} is not below max {}",
-                    command.name, command.min, command.max
-                )
-            })?;
-        }
-        let quotas = &self.quotas;
-        ensure(
-            (1..=MAX_MEMORY).contains(&quotas.memory_bytes),
-            "quotas.memory_bytes",
-            || format!("not from 1 to {MAX_MEMORY}"),
-        )?;
-        ensure(
-            quotas.state_bytes <= quotas.memory_bytes,
-            "quotas.state_bytes",
-            || "more than memory_bytes".to_owned(),
-        )?;
-        ensure(
-            (1..=60_000).contains(&quotas.deadline_ms),
-            "quotas.deadline_ms",
-            || "not from 1 to 60000".to_owned(),
-        )
-    }
-
-    fn check_emits(&self) -> Result<(), ManifestError> {
-        unique(
-            "emits.derived",
-            self.emits.derived.iter().map(String::as_str),
-        )?;
-        unique(
-            "emits.alerts.topic",
-            self.emits.alerts.iter().map(|alert| alert.topic.as_str()),
-        )?;
-        for alert in &self.emits.alerts {
-            level("emits.alerts.topic", &alert.topic)?;
-            for limit in &alert.codes {
-                ensure(limit.limit.is_finite(), "emits.alerts.codes.limit", || {
-                    format!("{}, code {}: not finite", alert.topic, limit.code)
-                })?;
-                let same = alert
-                    .codes
-                    .iter()
-                    .filter(|other| other.code == limit.code)
-                    .count();
-                ensure(same == 1, "emits.alerts.codes.code", || {
-                    format!("{}: {} stands there twice", alert.topic, limit.code)
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Every metric that it reads or derives, each once, in the order of the manifest.
-    pub fn metrics(&self) -> Vec<&str> {
-        let reads = &self.reads;
-        let windows = reads.windows.iter().map(|window| &window.metric);
-        let mut names: Vec<&str> = Vec::new();
-        for name in reads
-            .metrics
-            .iter()
-            .chain(windows)
-            .chain(&self.emits.derived)
-        {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
-    }
-
-    /// The dictionary for a runner: `metric` gives number and unit of a metric of
-    /// [`metrics`](Self::metrics); properties, topics and commands are numbered from 0 in the
-    /// order of the manifest.
-    pub fn dictionary(&self, mut metric: impl FnMut(&str) -> (u32, String)) -> Dictionary {
-        let number = |names: Vec<&String>| {
-            let entry = |(id, urn): (u32, &String)| Entry {
-                id,
-                urn: urn.clone(),
-                unit: String::new(),
-            };
-            (0..).zip(names).map(entry).collect()
-        };
-        let named = |urn: &str| {
-            let (id, unit) = metric(urn);
-            Entry {
-                id,
-                urn: urn.to_owned(),
-                unit,
-            }
-        };
-        Dictionary {
-            metrics: self.metrics().into_iter().map(named).collect(),
-            props: number(self.reads.properties.iter().collect()),
-            topics: number(self.emits.alerts.iter().map(|alert| &alert.topic).collect()),
-            commands: number(self.commands.iter().map(|command| &command.name).collect()),
-        }
-    }
-
-    /// The limit of a code of a topic.
-    pub fn limit(&self, topic: &str, code: u32) -> Option<&Limit> {
-        let alert = self
-            .emits
-            .alerts
-            .iter()
-            .find(|alert| alert.topic == topic)?;
-        alert.codes.iter().find(|limit| limit.code == code)
-    }
-
-    /// What `init` gets: limits, and the defaults with `set` over them; sorted by key.
-    ///
-    /// # Errors
-    /// The key of `set` that the manifest does not have.
-    pub(crate) fn configuration(
-        &self,
-        set: Vec<(String, String)>,
-    ) -> Result<Vec<(String, String)>, String> {
-        let mut config = self.config.clone();
-        for (key, value) in set {
-            match config.entry(key) {
-                Slot::Occupied(mut slot) => slot.insert(value),
-                Slot::Vacant(slot) => return Err(slot.into_key()),
-            };
-        }
-        for alert in &self.emits.alerts {
-            for limit in &alert.codes {
-                config.insert(
-                    format!("limit.{}.{}", alert.topic, limit.code),
-                    limit.limit.to_string(),
-                );
-            }
-        }
-        Ok(config.into_iter().collect())
-    }
-}
-
-fn ensure(holds: bool, key: &str, message: impl FnOnce() -> String) -> Result<(), ManifestError> {
-    match holds {
-        true => Ok(()),
-        false => Err(ManifestError::Value {
-            key: key.to_owned(),
-            message: message(),
-        }),
-    }
-}
-
-/// A name that can be one level of a topic.
-fn level(key: &str, name: &str) -> Result<(), ManifestError> {
-    let bad = |c: char| matches!(c, '/' | '+' | '#') || c.is_control() || c.is_whitespace();
-    let good = (1..=128).contains(&name.len()) && !name.starts_with('$') && !name.contains(bad);
-    ensure(good, key, || format!("{name:?} cannot be a topic level"))
-}
-
-fn unique<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Result<(), ManifestError> {
-    let mut seen = std::collections::BTreeSet::new();
-    for name in names {
-        ensure(seen.insert(name), key, || {
-            format!("{name:?} stands there twice")
-        })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,60 +4,38 @@
 //! A call that fails costs the instance. A new one is restored from the last snapshot, sees the
 //! batches since then again (what it answers to them is thrown away: it was answered before), and
 //! the batch is tried once more. If that fails too the batch is to be set aside; the plugin's state
-//! is as before it. After [`QUARANTINE`] failed batches in a row the plugin is called no more.
+//! is as before it. After [`QUARANTINE`] failed batches in a row the plugin is called no more: after
+//! ten attempts at the latest, each with fewer than [`CHECKPOINT`] batches run again.
+//!
+//! Every answered batch is a link of the chain that identifies the state; see [`Answer`].
+
+mod attempt;
+mod error;
+mod succeed;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hashbrown::HashSet;
 
-use crate::check::{Allowed, Check};
+pub use self::error::RunnerError;
+pub use self::succeed::Kept;
+use crate::answer::{Answer, FailureKind};
+use crate::check::Allowed;
+use crate::digest::Digest;
 use crate::engine::Host;
 use crate::instance::{Failure, Instance};
 use crate::plugin::Plugin;
 use crate::saved::Saved;
-use crate::types::{Answer, Asset, Batch, Dictionary};
+use crate::types::{Asset, Batch, Dictionary, Reason};
 
-/// Batches that are kept to be run again; then the plugin's state is saved.
-const KEEP: usize = 64;
+/// Every so many answered batches the plugin's state itself enters the chain, and is kept so that
+/// the batches before it are not run again.
+pub const CHECKPOINT: u64 = 64;
 
 /// Failed batches in a row after which a plugin is called no more.
 pub const QUARANTINE: u32 = 5;
-
-/// A runner could not be made, saved or restored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RunnerError {
-    /// The dictionary lacks a name of the manifest.
-    #[error("plugin {plugin}: the dictionary has no {name}")]
-    Dictionary {
-        /// Id of the plugin.
-        plugin: String,
-        /// What is missing.
-        name: String,
-    },
-    /// A key that the manifest's `[config]` does not have.
-    #[error("plugin {plugin}: unknown configuration key {key}")]
-    Config {
-        /// Id of the plugin.
-        plugin: String,
-        /// The key.
-        key: String,
-    },
-    /// The bytes are not a snapshot of this version.
-    #[error("plugin {plugin}: not a snapshot of this version of the host")]
-    Snapshot {
-        /// Id of the plugin.
-        plugin: String,
-    },
-    /// The plugin failed.
-    #[error("plugin {plugin}: {failure}")]
-    Failed {
-        /// Id of the plugin.
-        plugin: String,
-        /// How.
-        failure: String,
-    },
-}
 
 /// Counters since the runner was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,11 +58,11 @@ pub struct Runner {
     allowed: Allowed,
     instance: Option<Instance>,
     saved: Saved,
-    /// Batches answered since `saved`.
-    since: Vec<Batch>,
     /// Assets the plugin may speak of.
     known: HashSet<u32>,
     stats: Stats,
+    failures: BTreeMap<FailureKind, u64>,
+    dropped: BTreeMap<Reason, u64>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -106,6 +84,18 @@ impl Runner {
         dict: Dictionary,
         config: Vec<(String, String)>,
     ) -> Result<Self, RunnerError> {
+        let mut runner = Self::without_instance(plugin, dict, config)?;
+        runner
+            .recover()
+            .map_err(|failure| runner.failed(&failure))?;
+        Ok(runner)
+    }
+
+    fn without_instance(
+        plugin: &Plugin,
+        dict: Dictionary,
+        config: Vec<(String, String)>,
+    ) -> Result<Self, RunnerError> {
         let manifest = plugin.manifest();
         let id = || manifest.id.clone();
         let allowed = Allowed::new(manifest, &dict)
@@ -113,21 +103,22 @@ impl Runner {
         let config = manifest
             .configuration(config)
             .map_err(|key| RunnerError::Config { plugin: id(), key })?;
-        let mut runner = Self {
+        let saved = Saved {
+            chain: genesis(plugin, &config),
+            ..Saved::default()
+        };
+        Ok(Self {
             plugin: plugin.clone(),
             dict,
             config,
             allowed,
             instance: None,
-            saved: Saved::default(),
-            since: Vec::new(),
+            saved,
             known: HashSet::new(),
             stats: Stats::default(),
-        };
-        runner
-            .recover()
-            .map_err(|failure| runner.failed(&failure))?;
-        Ok(runner)
+            failures: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+        })
     }
 
     /// Goes on from a snapshot of [`snapshot`](Self::snapshot); what the runner knew is dropped.
@@ -136,36 +127,36 @@ impl Runner {
     /// The bytes are not a snapshot, or the plugin does not take its state back; then the runner
     /// stays as it was.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), RunnerError> {
-        let saved = Saved::decode(snapshot).ok_or_else(|| RunnerError::Snapshot {
+        let genesis = genesis(&self.plugin, &self.config);
+        let saved = Saved::decode(snapshot, genesis).ok_or_else(|| RunnerError::Snapshot {
             plugin: self.plugin.manifest().id.clone(),
         })?;
         let saved = std::mem::replace(&mut self.saved, saved);
-        let since = std::mem::take(&mut self.since);
         self.instance = None;
         if !self.quarantined()
             && let Err(failure) = self.recover()
         {
-            (self.saved, self.since) = (saved, since);
+            self.saved = saved;
             return Err(self.failed(&failure));
         }
-        self.known = self.saved.assets.keys().copied().collect();
-        let owed = std::mem::take(&mut self.saved.owed);
-        self.learn(&owed);
-        self.saved.owed = owed;
+        self.known = self.saved.all_assets().into_keys().collect();
         Ok(())
     }
 
-    /// Everything that decides what the runner will answer, as bytes. Of a quarantined plugin: its
-    /// last saved state.
+    /// Everything that decides what the runner will answer, as bytes. A plugin that does not give
+    /// its state, or that is in quarantine, costs nobody a snapshot: its last state stands, with
+    /// the batches answered since.
     ///
     /// # Errors
-    /// The plugin fails or its state is larger than its quota.
+    /// The bytes cannot be encoded.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, RunnerError> {
-        if !self.quarantined() {
-            self.save().map_err(|failure| {
-                self.lose();
-                self.failed(&failure)
-            })?;
+        if !self.quarantined()
+            && !self.saved.since.is_empty()
+            && let Err(failure) = self.save()
+        {
+            let plugin = &self.plugin.manifest().id;
+            tracing::warn!(plugin, %failure, "the plugin's last state is kept, with the batches since");
+            self.lose();
         }
         self.saved.encode().map_err(|error| RunnerError::Failed {
             plugin: self.plugin.manifest().id.clone(),
@@ -176,32 +167,40 @@ impl Runner {
     /// Runs one batch. Bounded by the fuel of at most two attempts, each with the batches since the
     /// last saved state, and by the deadline of each call.
     pub fn run(&mut self, batch: &Batch) -> Answer {
-        if self.quarantined() {
-            return refused("quarantined".to_owned());
+        if !batch.is_rectangular(self.allowed.props.len()) {
+            return self.refused(batch, "the batch's columns differ in length");
         }
-        if !batch.is_rectangular() {
-            return refused("the batch's columns differ in length".to_owned());
+        if self.quarantined() {
+            self.pass_by(batch);
+            return self.refused(batch, "quarantined");
         }
         let started = Instant::now();
         let batch = self.with_owed(batch);
         self.learn(&batch.changed);
-        let answer = match self.attempt(&batch).or_else(|_| self.attempt(&batch)) {
-            Ok(answer) => {
-                self.saved.owed.clear();
-                self.saved.failed = 0;
-                self.since.push(batch.into_owned());
-                answer
-            }
-            Err(failure) => {
-                self.saved.owed = batch.into_owned().changed;
-                self.saved.failed += 1;
-                refused(failure.to_string())
-            }
+        let input = Digest::of_value(&*batch);
+        let attempt = self
+            .attempt(&batch, input)
+            .or_else(|_| self.attempt(&batch, input));
+        let answer = match attempt {
+            Ok(done) => self.answered(batch.into_owned(), done),
+            Err((failure, log)) => self.set_aside(batch.into_owned(), input, &failure, log),
         };
         self.stats.calls += 1;
         self.stats.fuel += answer.fuel;
         self.stats.ns += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         answer
+    }
+
+    /// Takes note of a batch that was recorded as failed before a restart: it is not run, and the
+    /// runner is as it was behind it.
+    pub fn skip(&mut self, batch: &Batch) {
+        if !batch.is_rectangular(self.allowed.props.len()) {
+            return;
+        }
+        if !self.quarantined() {
+            self.saved.failed += 1;
+        }
+        self.pass_by(batch);
     }
 
     /// Whether the plugin is called no more.
@@ -214,9 +213,24 @@ impl Runner {
         self.stats
     }
 
+    /// Batches set aside since the runner was made, by the kind of failure.
+    pub fn failures(&self) -> &BTreeMap<FailureKind, u64> {
+        &self.failures
+    }
+
+    /// Rows dropped since the runner was made, by reason.
+    pub fn dropped(&self) -> &BTreeMap<Reason, u64> {
+        &self.dropped
+    }
+
     /// The plugin it runs.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// Identity of the plugin's state; see [`Answer`].
+    pub fn state(&self) -> Digest {
+        self.saved.chain
     }
 
     fn failed(&self, failure: &Failure) -> RunnerError {
@@ -227,21 +241,40 @@ impl Runner {
         }
     }
 
+    /// The answer to a batch that the plugin does not get.
+    fn refused(&self, batch: &Batch, failure: &str) -> Answer {
+        let input = Digest::of_value(batch);
+        self.nothing(input, failure.to_owned())
+    }
+
+    fn nothing(&self, input: Digest, failure: String) -> Answer {
+        let mut answer = Answer {
+            failure: Some(failure),
+            input,
+            state_before: self.saved.chain,
+            state_after: self.saved.chain,
+            ..Answer::default()
+        };
+        answer.output_hash = Digest::of_value(&(&answer.output, &answer.dropped));
+        answer
+    }
+
     fn with_owed<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
         if self.saved.owed.is_empty() {
             return Cow::Borrowed(batch);
         }
-        let changed = self
-            .saved
-            .owed
-            .iter()
-            .chain(&batch.changed)
-            .cloned()
-            .collect();
         Cow::Owned(Batch {
-            changed,
+            changed: self.saved.owed_with(&batch.changed),
             ..batch.clone()
         })
+    }
+
+    /// The plugin does not see the batch; its assets come later.
+    fn pass_by(&mut self, batch: &Batch) {
+        self.learn(&batch.changed);
+        if !batch.changed.is_empty() {
+            self.saved.owed = self.saved.owed_with(&batch.changed);
+        }
     }
 
     fn learn(&mut self, changed: &[Asset]) {
@@ -253,109 +286,9 @@ impl Runner {
             }
         }
     }
-
-    fn attempt(&mut self, batch: &Batch) -> Result<Answer, Failure> {
-        let answer = self.try_batch(batch);
-        if answer.is_err() {
-            self.lose();
-        }
-        answer
-    }
-
-    fn lose(&mut self) {
-        self.instance = None;
-        self.stats.traps += 1;
-    }
-
-    fn try_batch(&mut self, batch: &Batch) -> Result<Answer, Failure> {
-        if self.since.len() >= KEEP {
-            self.save()?;
-        }
-        self.live()?;
-        let Some(instance) = self.instance.as_mut() else {
-            return Err(Failure::Refused("start", "no instance".to_owned()));
-        };
-        let mut check = Check::new(&self.allowed, &self.known, batch.rows());
-        let fuel = feed(instance, batch, |answer, by_time| {
-            check.take(answer, by_time)
-        })?;
-        let Check {
-            output, dropped, ..
-        } = check;
-        Ok(Answer {
-            output,
-            dropped: dropped.into_iter().collect(),
-            fuel,
-            failure: None,
-        })
-    }
-
-    /// Saves the plugin's state and forgets the batches before it.
-    fn save(&mut self) -> Result<(), Failure> {
-        self.live()?;
-        let Some(instance) = self.instance.as_mut() else {
-            return Err(Failure::Refused("start", "no instance".to_owned()));
-        };
-        let state = instance.snapshot()?;
-        self.saved.advance(state, self.since.drain(..));
-        Ok(())
-    }
-
-    fn live(&mut self) -> Result<(), Failure> {
-        if self.instance.is_none() {
-            self.recover()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// A new instance in the state after the last batch answered.
-    fn recover(&mut self) -> Result<(), Failure> {
-        self.instance = None;
-        let mut instance = Instance::new(&self.plugin)?;
-        instance.init(&self.dict, &self.config)?;
-        if !self.saved.assets.is_empty() {
-            instance.on_assets(&self.saved.assets.values().collect::<Vec<_>>())?;
-        }
-        if let Some(state) = &self.saved.state {
-            instance.restore(state)?;
-        }
-        for batch in &self.since {
-            feed(&mut instance, batch, |_, _| {})?;
-        }
-        self.instance = Some(instance);
-        Ok(())
-    }
 }
 
-/// Gives a batch to an instance: changed assets, rows, then the tick; the sum of the fuel.
-fn feed(
-    instance: &mut Instance,
-    batch: &Batch,
-    mut take: impl FnMut(crate::bindings::quartier::rule::types::Output, bool),
-) -> Result<u64, Failure> {
-    let mut fuel = 0;
-    if !batch.changed.is_empty() {
-        fuel += instance
-            .on_assets(&batch.changed.iter().collect::<Vec<_>>())?
-            .1;
-    }
-    if batch.rows() > 0 {
-        let (answer, used) = instance.on_batch(batch)?;
-        fuel += used;
-        take(answer, false);
-    }
-    if batch.tick {
-        let (answer, used) = instance.on_tick(batch.now_ms)?;
-        fuel += used;
-        take(answer, true);
-    }
-    Ok(fuel)
-}
-
-fn refused(failure: String) -> Answer {
-    Answer {
-        failure: Some(failure),
-        ..Answer::default()
-    }
+/// Identity of a state that has only begun: of the component, the manifest and the configuration.
+fn genesis(plugin: &Plugin, config: &[(String, String)]) -> Digest {
+    Digest::of_value(&(plugin.digest(), plugin.manifest_digest(), config))
 }

@@ -100,6 +100,9 @@ pub struct Batch {
     pub changed: Vec<Asset>,
     /// Whether the plugin is told that time passed, after the readings.
     pub tick: bool,
+    /// Newest values of the manifest's `reads.properties` of each row's asset, NaN where there is
+    /// none: a row for each reading, then for each window; a column for each property.
+    pub props: Vec<f64>,
 }
 
 impl Batch {
@@ -108,8 +111,13 @@ impl Batch {
         self.asset.len() + self.windows.asset.len()
     }
 
-    /// Whether all columns of a table have the same length.
-    pub(crate) fn is_rectangular(&self) -> bool {
+    /// Assets of the rows, readings first.
+    pub(crate) fn row_assets(&self) -> impl Iterator<Item = u32> {
+        self.asset.iter().chain(&self.windows.asset).copied()
+    }
+
+    /// Whether all columns of a table have the same length, and each row its `properties`.
+    pub(crate) fn is_rectangular(&self, properties: usize) -> bool {
         let (n, w) = (self.asset.len(), &self.windows);
         let readings = [
             self.metric.len(),
@@ -127,7 +135,9 @@ impl Batch {
             w.last.len(),
             w.coverage.len(),
         ];
-        readings.iter().all(|&len| len == n) && windows.iter().all(|&len| len == w.asset.len())
+        readings.iter().all(|&len| len == n)
+            && windows.iter().all(|&len| len == w.asset.len())
+            && self.props.len() == self.rows() * properties
     }
 }
 
@@ -265,17 +275,4 @@ impl Reason {
             Self::TooMany => "too_many",
         }
     }
-}
-
-/// The answer to a batch.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Answer {
-    /// What was decided and passed the checks; empty where there is a failure.
-    pub output: Output,
-    /// Rows that did not pass, by reason ascending.
-    pub dropped: Vec<(Reason, u32)>,
-    /// Fuel that the successful attempt used; 0 where there is a failure.
-    pub fuel: u64,
-    /// Why the batch is to be set aside; the plugin's state is as before the batch.
-    pub failure: Option<String>,
 }

@@ -10,6 +10,7 @@
 //! costs the same hash as one that is, so that time does not tell names.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 
 use super::audit::{Audit, Record};
 use super::directory::{Change, Directory, fingerprint};
-use super::failures::Failures;
+use super::failures::{Attempt, Failures};
 use super::token;
 use crate::config::{Mqtt, User};
 
@@ -94,7 +95,16 @@ impl Access {
         }
     }
 
-    fn directory(&self) -> Arc<Directory> {
+    /// `None`: too many failures.
+    pub(super) fn attempt(&self, name: &str, from: IpAddr, now: Instant) -> Option<Attempt> {
+        self.failures.attempt(name, from, now)
+    }
+
+    pub(super) fn succeeded(&self, attempt: &Attempt) {
+        self.failures.succeeded(attempt);
+    }
+
+    pub(super) fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read())
     }
 

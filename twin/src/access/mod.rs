@@ -9,6 +9,7 @@ mod audit;
 mod directory;
 mod failures;
 mod gate;
+mod principal;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod watch;
 pub use audit::{Audit, Record};
 pub use directory::{Change, Directory};
 pub use gate::Access;
+pub use principal::{Denied, Principal, Right};
 pub use rules::{Action, BUILT_IN, BadRule, Rule, Subject, check_rule};
 pub(crate) use token::PREFIX;
 pub use token::{NewToken, NoRandomness};

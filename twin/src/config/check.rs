@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use hashbrown::HashSet;
 use toml::de::{DeTable, DeValue};
 
+use quartier_plugin_host::PublicKey;
+
 use super::load::line_at;
 use super::mqtt::NOBODY;
 use super::{Acl, Config, InfluxApi, Mqtt, ROLES, Token, User};
@@ -125,6 +127,24 @@ impl Config {
         for (index, plugin) in self.plugins.iter().enumerate() {
             let nth = Nth(index, plugin.path.display().to_string());
             self.known_quarter([Key("plugin"), nth, Key("quarter")], &plugin.quarter)?;
+        }
+        self.check_labs()
+    }
+
+    fn check_labs(&self) -> Checked {
+        for (index, lab) in self.labs.iter().enumerate() {
+            let nth = Nth(index, lab.id.clone());
+            let at = |key| [Key("lab"), nth.clone(), Key(key)];
+            must(is_name(&lab.id), at("id"), "must be one topic level")?;
+            must(!lab.keys.is_empty(), at("keys"), "a lab needs a key")?;
+            for key in &lab.keys {
+                if let Err(error) = key.parse::<PublicKey>() {
+                    return wrong(at("keys"), format!("{key:?}: {error}"));
+                }
+            }
+            for quarter in lab.quarters.iter().flatten() {
+                self.known_quarter(at("quarters"), quarter)?;
+            }
         }
         Ok(())
     }

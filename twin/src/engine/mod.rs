@@ -3,6 +3,7 @@
 //! It is the twin's only writer. Plugins run on threads of their own beside it; what they answer
 //! comes back through the journal.
 
+mod at_work;
 mod decide;
 mod recover;
 mod worker;
@@ -15,17 +16,17 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::event::Entry;
+use crate::event::{Decision, Entry};
 use crate::journal::{Frame, Journal, ReadError, Reader};
 use crate::mqtt::Mqtt;
 use crate::snapshots::{Snapshot, Snapshots};
-use crate::state::{Effects, PluginBatch, Twin};
+use crate::state::{Effects, Twin};
 use crate::store::Store;
 use crate::topics;
 
-pub use decide::assign;
-pub use recover::{RecoverError, Recovered, recover};
-pub use worker::{WorkerStats, Workers, start as start_workers};
+pub use decide::Decider;
+pub use recover::{Queued, RecoverError, Recovered, recover};
+pub use worker::{WorkerError, WorkerStats, Workers};
 
 /// Entries folded under one lock: readers of the twin wait for one such run at most.
 const RUN: usize = 512;
@@ -160,11 +161,12 @@ struct FoldThread {
 const DRAIN: Duration = Duration::from_secs(5);
 
 impl FoldThread {
-    fn run(&mut self, backlog: Vec<PluginBatch>, untold: &Effects, stop: &AtomicBool) {
+    fn run(&mut self, backlog: Vec<Queued>, untold: &Effects, stop: &AtomicBool) {
         topics::publish(&self.twin.read(), untold, &self.mqtt);
-        for batch in backlog {
-            self.workers.send(batch);
+        for queued in backlog {
+            self.workers.give(queued);
         }
+        self.workers.is_live();
         while !stop.load(Ordering::Acquire) {
             self.journal.wait_past(self.position(), WAIT);
             self.catch_up();
@@ -239,11 +241,20 @@ impl FoldThread {
                 }
             }
             topics::publish(&self.twin.read(), &self.effects, &self.mqtt);
-            for batch in self.effects.batches.drain(..) {
-                self.workers.send(batch);
+            for (position, decision) in &self.effects.decisions {
+                self.audit(*position, decision);
+            }
+            for job in self.effects.jobs.drain(..) {
+                self.workers.give(job.into());
             }
             self.effects.clear();
             self.folded.send_replace(last);
+        }
+    }
+
+    fn audit(&self, position: u64, decision: &Decision) {
+        if let Err(error) = self.store.put_decision(position, decision) {
+            tracing::error!(position, %error, "a decision is missing in the audit until a restart");
         }
     }
 

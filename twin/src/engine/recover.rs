@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use crate::event::{Entry, Event};
+use crate::event::{Decision, Entry, Event};
 use crate::journal::{AppendError, Batch, Journal, ReadError, Reader};
 use crate::model::Millis;
 use crate::snapshots::{PluginState, Snapshots};
-use crate::state::{Effects, PluginBatch, SnapshotError, Twin};
+use crate::state::{Deployment, Effects, PluginJob, SnapshotError, Twin};
 
 /// How long the registry's events may take to reach the disk.
 const WAIT: Duration = Duration::from_secs(30);
@@ -44,8 +44,10 @@ pub struct Recovered {
     pub twin: Arc<RwLock<Twin>>,
     /// Stands behind the last entry folded.
     pub reader: Box<dyn Reader>,
-    /// Batches cut since the snapshot: the plugins need them to come up to date too.
-    pub backlog: Vec<PluginBatch>,
+    /// What ran at the snapshot.
+    pub running: Vec<Deployment>,
+    /// What was asked of the plugins since: they need it to come up to date too.
+    pub backlog: Vec<Queued>,
     /// States of the plugins at the snapshot.
     pub states: Vec<PluginState>,
     /// Position of the snapshot; 0 without one.
@@ -56,9 +58,26 @@ pub struct Recovered {
     pub untold: Effects,
 }
 
+/// A job of a plugin with what is known of its outcome.
+#[derive(Debug)]
+pub struct Queued {
+    /// What is to be done.
+    pub job: PluginJob,
+    /// The batch was set aside before the restart; it must not be tried again, because its
+    /// failure may have been a matter of time.
+    pub failed: bool,
+}
+
+impl From<PluginJob> for Queued {
+    fn from(job: PluginJob) -> Self {
+        Self { job, failed: false }
+    }
+}
+
 /// Reads the newest snapshot, replays the journal behind it, and appends and folds what
 /// `registry` says is to be changed. `told`: up to where the twin's topics have reached their
-/// subscribers.
+/// subscribers. `audit` sees every decision on the way: what a power cut took of the audit comes
+/// back.
 ///
 /// # Errors
 /// See [`RecoverError`]; nothing that was acknowledged is lost by any of them.
@@ -67,25 +86,28 @@ pub fn recover(
     journal: &Arc<dyn Journal>,
     told: u64,
     registry: impl FnOnce(&Twin) -> Vec<Event<'static>>,
+    mut audit: impl FnMut(u64, &Decision),
 ) -> Result<Recovered, RecoverError> {
     let (mut twin, states) = match snapshots.newest(told)? {
         Some(snapshot) => (Twin::from_bytes(&snapshot.twin)?, snapshot.plugins),
         None => (Twin::new(), Vec::new()),
     };
     let snapshot = twin.position();
+    let running = twin.deployments().cloned().collect();
     let mut reader = journal.reader(snapshot + 1)?;
     let mut pending = Pending::default();
-    pending.fold(&mut twin, reader.as_mut(), told)?;
+    pending.fold(&mut twin, reader.as_mut(), told, &mut audit)?;
     let replayed = twin.position() - snapshot;
     let events = registry(&twin);
     if !events.is_empty() {
         append(journal, events)?;
-        pending.fold(&mut twin, reader.as_mut(), told)?;
+        pending.fold(&mut twin, reader.as_mut(), told, &mut audit)?;
     }
     let twin = Arc::new(RwLock::new(twin));
     Ok(Recovered {
         twin,
         reader,
+        running,
         backlog: pending.backlog,
         states,
         snapshot,
@@ -121,7 +143,7 @@ fn append(journal: &Arc<dyn Journal>, events: Vec<Event<'static>>) -> Result<(),
 /// What follows from the entries replayed.
 #[derive(Default)]
 struct Pending {
-    backlog: Vec<PluginBatch>,
+    backlog: Vec<Queued>,
     untold: Effects,
 }
 
@@ -131,6 +153,7 @@ impl Pending {
         twin: &mut Twin,
         reader: &mut dyn Reader,
         told: u64,
+        audit: &mut dyn FnMut(u64, &Decision),
     ) -> Result<(), ReadError> {
         let effects = &mut self.untold;
         loop {
@@ -143,7 +166,14 @@ impl Pending {
                                 tracing::error!(position, %error, "an entry cannot be decoded");
                             }
                         }
-                        self.backlog.append(&mut effects.batches);
+                        let decisions = effects.decisions.iter();
+                        for (_, decision) in decisions.filter(|(at, _)| *at == position) {
+                            audit(position, decision);
+                            if decision.failure.is_some() {
+                                mark(&mut self.backlog, decision);
+                            }
+                        }
+                        self.backlog.extend(effects.jobs.drain(..).map(Queued::from));
                         if position <= told {
                             effects.clear();
                         }
@@ -156,5 +186,18 @@ impl Pending {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Remembers of a batch that it was set aside.
+fn mark(backlog: &mut [Queued], decision: &Decision) {
+    let batch = |queued: &&mut Queued| match &queued.job {
+        PluginJob::Batch(batch) => {
+            (batch.run, batch.number) == (decision.run, decision.batch)
+        }
+        _ => false,
+    };
+    if let Some(queued) = backlog.iter_mut().rev().find(batch) {
+        queued.failed = true;
     }
 }

@@ -1,41 +1,48 @@
-//! A thread for each plugin of each quarter: batches in, decisions to the journal.
+//! A thread for each run of a plugin: batches in, decisions to the journal.
 //!
-//! Batches of one plugin are run in order. After a restart those that were cut since the snapshot
-//! are run again: the plugin's state needs them, what it answers is in the journal already.
+//! Batches of one run are answered in order, and versions take over from one another between two
+//! of them, on the run's own thread. After a restart what was asked since the snapshot is done
+//! again: the plugin's state needs it, what it answers is in the journal already.
+//!
+//! The fold never waits for a plugin. One that has more than [`MOST_WAITING`] rows to do is parked
+//! by an event: the fold cuts no more batches for it, and it answers what it was given.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use metrics::{Counter, Gauge};
 use parking_lot::{Mutex, RwLock};
-use quartier_plugin_host::Runner;
+use quartier_plugin_host::RunnerError;
 
-use super::decide::{Decider, failure_letter};
-use crate::event::{Entry, Event};
+use super::at_work::{AtWork, Ready, begin};
+use super::recover::{Queued, Recovered};
+use crate::event::{Entry, Event, Parked, PluginRecord, Stage};
 use crate::journal::{Batch, Journal};
 use crate::model::Millis;
+use crate::plugins::{ArtifactError, Artifacts, Logs};
 use crate::snapshots::PluginState;
-use crate::state::{PluginBatch, Twin};
+use crate::state::{PluginBatch, PluginJob, Start, Twin};
 use crate::store::Store;
 
-/// Batches that may wait for one plugin; then the fold waits. A plugin that hangs is quarantined
-/// after a few deadlines, long before.
-const QUEUE: usize = 1024;
+/// Rows that may wait for one plugin: some seconds of a whole city, and some tens of megabytes.
+const MOST_WAITING: u64 = 1 << 20;
 /// How long a snapshot waits for a plugin's state.
 const STATE_WAIT: Duration = Duration::from_secs(30);
-/// Pause before a decision is offered again to a full journal.
-const RETRY: Duration = Duration::from_millis(200);
 
-enum Job {
-    Batch(Box<PluginBatch>),
+/// What a run's thread does next.
+pub(super) enum Job {
+    Batch { batch: Box<PluginBatch>, failed: bool },
+    /// Another version takes over this run.
+    Swap(Box<Start>),
+    /// Another run begins with this one's state.
+    Fork(Box<Start>, SyncSender<Ready>),
     Snapshot(SyncSender<Option<PluginState>>),
 }
 
-/// What the figures of one plugin are.
+/// What the figures of one run are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerStats {
     /// Id of the quarter.
@@ -44,105 +51,213 @@ pub struct WorkerStats {
     pub plugin: String,
     /// Version.
     pub version: String,
+    /// Stage of the version.
+    pub stage: Stage,
+    /// Line of batches.
+    pub run: u64,
     /// Batches answered.
     pub batches: u64,
     /// Rows in them.
     pub rows: u64,
     /// Time spent, nanoseconds.
     pub busy_ns: u64,
+    /// Fuel used.
+    pub fuel: u64,
+    /// Rows of answers that the manifest does not allow.
+    pub dropped: u64,
     /// Batches set aside.
     pub failures: u64,
+    /// Rows that wait.
+    pub waiting: u64,
     /// Set aside for good.
     pub quarantined: bool,
+    /// Why it does not run, or runs without the state of the version before.
+    pub note: Option<String>,
 }
 
-/// One plugin of one quarter, ready to run.
-pub struct Assignment {
-    /// Turns answers into decisions.
-    pub decider: Decider,
-    /// The instance.
-    pub runner: Runner,
-    /// Batches below this number are in the journal already.
-    pub decided: u64,
+/// A plugin cannot be taken up after a restart.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its program.
+    #[error("plugin {plugin} in {quarter}: {error}")]
+    Artifact {
+        /// Id of the quarter.
+        quarter: String,
+        /// Id of the plugin.
+        plugin: String,
+        /// What is wrong.
+        error: ArtifactError,
+    },
+    /// Its configuration or its state.
+    #[error("plugin {plugin} in {quarter}: {error}")]
+    Runner {
+        /// Id of the quarter.
+        quarter: String,
+        /// Id of the plugin.
+        plugin: String,
+        /// What is wrong.
+        error: RunnerError,
+    },
+    /// No thread left.
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
 }
 
 struct Worker {
-    jobs: Option<SyncSender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    jobs: Sender<Job>,
+    waiting: Arc<AtomicU64>,
+    /// That it is too slow has been said.
+    told: bool,
 }
 
 /// All plugins of a node.
 pub struct Workers {
-    workers: HashMap<(String, String), Worker>,
+    workers: HashMap<u64, Worker>,
+    threads: Vec<JoinHandle<()>>,
+    live: bool,
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    journal: Arc<dyn Journal>,
-    store: Arc<Store>,
-    twin: Arc<RwLock<Twin>>,
+pub(super) struct Shared {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) store: Arc<Store>,
+    pub(super) twin: Arc<RwLock<Twin>>,
+    pub(super) artifacts: Arc<Artifacts>,
+    pub(super) logs: Arc<Logs>,
     in_flight: AtomicU64,
-    stop: AtomicBool,
-    stats: Mutex<HashMap<(String, String), WorkerStats>>,
-}
-
-/// Starts a thread for each assignment.
-///
-/// # Errors
-/// The operating system has no thread left.
-pub fn start(
-    assignments: Vec<Assignment>,
-    journal: Arc<dyn Journal>,
-    store: Arc<Store>,
-    twin: Arc<RwLock<Twin>>,
-) -> std::io::Result<Workers> {
-    let shared = Arc::new(Shared {
-        journal,
-        store,
-        twin,
-        in_flight: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-        stats: Mutex::new(HashMap::new()),
-    });
-    let mut workers = HashMap::new();
-    for assignment in assignments {
-        let key = assignment.decider.key();
-        let (jobs, receiver) = sync_channel(QUEUE);
-        let mut at_work = AtWork::new(assignment, Arc::clone(&shared));
-        let thread = thread::Builder::new()
-            .name(format!("rule-{}", key.1))
-            .spawn(move || at_work.run(&receiver))?;
-        workers.insert(
-            key,
-            Worker {
-                jobs: Some(jobs),
-                thread: Some(thread),
-            },
-        );
-    }
-    Ok(Workers { workers, shared })
+    pub(super) stop: AtomicBool,
+    pub(super) stats: Mutex<HashMap<u64, WorkerStats>>,
 }
 
 impl Workers {
-    /// Hands a batch to its plugin; waits while that plugin has [`QUEUE`] batches to do.
-    pub fn send(&self, batch: PluginBatch) {
-        let key = (batch.quarter.clone(), batch.plugin.clone());
-        let Some(jobs) = self
-            .workers
-            .get(&key)
-            .and_then(|worker| worker.jobs.as_ref())
-        else {
+    /// Brings every plugin that ran at the snapshot to its state there.
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    pub fn start(
+        recovered: &Recovered,
+        journal: Arc<dyn Journal>,
+        store: Arc<Store>,
+        artifacts: Arc<Artifacts>,
+        logs: Arc<Logs>,
+    ) -> Result<Self, WorkerError> {
+        let shared = Arc::new(Shared {
+            journal,
+            store,
+            twin: Arc::clone(&recovered.twin),
+            artifacts,
+            logs,
+            in_flight: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            stats: Mutex::new(HashMap::new()),
+        });
+        let mut workers = Self {
+            workers: HashMap::new(),
+            threads: Vec::new(),
+            live: false,
+            shared,
+        };
+        for deployment in &recovered.running {
+            let (run, record) = (deployment.run, &deployment.record);
+            let state = recovered.states.iter().find(|state| state.run == run);
+            let state = state.map(|state| state.state.as_slice());
+            let ready = begin(&workers.shared, record, state)?;
+            workers.spawn(run, record, move || Some(ready))?;
+        }
+        Ok(workers)
+    }
+
+    /// From now on a plugin that falls too far behind is parked.
+    pub fn is_live(&mut self) {
+        self.live = true;
+    }
+
+    /// Does what the fold asks, or has it done; never waits for a plugin.
+    pub fn give(&mut self, queued: Queued) {
+        let Queued { job, failed } = queued;
+        match job {
+            PluginJob::Batch(batch) => self.send(batch, failed),
+            PluginJob::Start(start) => self.start_run(start),
+            PluginJob::Stop(run) => drop(self.workers.remove(&run)),
+        }
+    }
+
+    fn send(&mut self, batch: PluginBatch, failed: bool) {
+        let (run, rows) = (batch.run, batch.batch.rows() as u64);
+        let Some(worker) = self.workers.get_mut(&run) else {
             return;
         };
+        let waiting = worker.waiting.fetch_add(rows, Ordering::AcqRel) + rows;
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        if jobs.send(Job::Batch(Box::new(batch))).is_err() {
+        let batch = Box::new(batch);
+        if worker.jobs.send(Job::Batch { batch, failed }).is_err() {
             self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
-            tracing::error!(
-                quarter = key.0,
-                plugin = key.1,
-                "the plugin's thread is gone"
-            );
+            tracing::error!(run, "a plugin's thread is gone");
         }
+        if self.live && waiting > MOST_WAITING && !worker.told {
+            worker.told = self.shared.append(Event::PluginParked(Parked { run, waiting }));
+        }
+    }
+
+    fn start_run(&mut self, start: Box<Start>) {
+        let run = start.run;
+        match start.from {
+            Some(from) if from == run => {
+                if let Some(worker) = self.workers.get_mut(&run) {
+                    worker.told = false;
+                    let _ = worker.jobs.send(Job::Swap(start));
+                }
+            }
+            from => {
+                let shared = Arc::clone(&self.shared);
+                let source = from.and_then(|from| self.workers.get(&from));
+                let record = start.record.clone();
+                let spawned = match source {
+                    Some(source) => {
+                        let (answer, ready) = sync_channel(1);
+                        let _ = source.jobs.send(Job::Fork(start, answer));
+                        self.spawn(run, &record, move || ready.recv().ok())
+                    }
+                    None => self.spawn(run, &record, move || {
+                        begin(&shared, &start.record, None)
+                            .inspect_err(|error| tracing::error!(%error, "a plugin does not run"))
+                            .ok()
+                    }),
+                };
+                if let Err(error) = spawned {
+                    tracing::error!(%error, "no thread for a plugin");
+                }
+            }
+        }
+    }
+
+    /// Starts the thread of a run; `ready` makes its instance there.
+    fn spawn(
+        &mut self,
+        run: u64,
+        record: &PluginRecord,
+        ready: impl FnOnce() -> Option<Ready> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let (jobs, receiver) = channel();
+        let waiting = Arc::new(AtomicU64::new(0));
+        let (shared, rows) = (Arc::clone(&self.shared), Arc::clone(&waiting));
+        let thread = thread::Builder::new()
+            .name(format!("rule-{}", record.plugin))
+            .spawn(move || {
+                let mut at_work = ready().map(|ready| AtWork::new(run, ready, &shared));
+                for job in receiver {
+                    work(at_work.as_mut(), job, &shared, &rows);
+                }
+                shared.stats.lock().remove(&run);
+            })?;
+        self.threads.push(thread);
+        let worker = Worker {
+            jobs,
+            waiting,
+            told: false,
+        };
+        self.workers.insert(run, worker);
+        Ok(())
     }
 
     /// Batches not yet answered and recorded.
@@ -154,9 +269,8 @@ impl Workers {
     pub fn ask_for_states(&self) -> States {
         let ask = |worker: &Worker| {
             let (answer, state) = sync_channel(1);
-            let jobs = worker.jobs.as_ref();
-            jobs.is_some_and(|jobs| jobs.send(Job::Snapshot(answer)).is_ok())
-                .then_some(state)
+            let sent = worker.jobs.send(Job::Snapshot(answer));
+            sent.is_ok().then_some(state)
         };
         States(self.workers.values().map(ask).collect())
     }
@@ -166,7 +280,9 @@ impl Workers {
         let shared = Arc::clone(&self.shared);
         move || {
             let mut stats: Vec<_> = shared.stats.lock().values().cloned().collect();
-            stats.sort_by(|a, b| (&a.quarter, &a.plugin).cmp(&(&b.quarter, &b.plugin)));
+            stats.sort_by(|a, b| {
+                (&a.quarter, &a.plugin, a.run).cmp(&(&b.quarter, &b.plugin, b.run))
+            });
             stats
         }
     }
@@ -174,17 +290,54 @@ impl Workers {
     /// Ends all threads after the batch they are at.
     pub fn stop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        for worker in self.workers.values_mut() {
-            worker.jobs = None;
-        }
-        for worker in self.workers.values_mut() {
-            if let Some(thread) = worker.thread.take() {
-                thread.thread().unpark();
-                if thread.join().is_err() {
-                    tracing::error!("a plugin's thread ended in a panic");
-                }
+        self.workers.clear();
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("a plugin's thread ended in a panic");
             }
         }
+    }
+}
+
+fn work(at_work: Option<&mut AtWork>, job: Job, shared: &Shared, waiting: &AtomicU64) {
+    match (job, at_work) {
+        (Job::Batch { batch, failed }, at_work) => {
+            if let Some(at_work) = at_work
+                && !shared.stop.load(Ordering::Acquire)
+            {
+                at_work.batch(&batch, failed, waiting.load(Ordering::Acquire));
+            }
+            waiting.fetch_sub(batch.batch.rows() as u64, Ordering::AcqRel);
+            shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+        (Job::Swap(start), Some(at_work)) => at_work.swap(&start),
+        (Job::Fork(start, answer), Some(at_work)) => {
+            if let Some(ready) = at_work.fork(&start) {
+                let _ = answer.send(ready);
+            }
+        }
+        // A run that could not begin has no state; one whose plugin gives none spoils the snapshot.
+        (Job::Snapshot(answer), None) => {
+            let _ = answer.send(None);
+        }
+        (Job::Snapshot(answer), Some(at_work)) => {
+            if let Some(state) = at_work.state() {
+                let _ = answer.send(Some(state));
+            }
+        }
+        (Job::Swap(_) | Job::Fork(..), None) => {}
+    }
+}
+
+impl Shared {
+    /// Appends an event; whether the journal took it.
+    pub(super) fn append(&self, event: Event<'_>) -> bool {
+        let at = Millis::now();
+        let entry = Entry { at, event };
+        let mut batch = Batch::new();
+        let encoded = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()));
+        encoded.is_ok() && self.journal.append(&batch).is_ok()
     }
 }
 
@@ -199,139 +352,11 @@ impl States {
             receiver
                 .recv_timeout(deadline.saturating_duration_since(Instant::now()))
                 .ok()
-                .flatten()
         };
-        let mut states = self
-            .0
-            .into_iter()
-            .map(|r| r.and_then(wait))
-            .collect::<Option<Vec<_>>>()?;
-        states.sort_by(|a, b| (&a.quarter, &a.plugin).cmp(&(&b.quarter, &b.plugin)));
+        let states = self.0.into_iter().map(|r| r.and_then(wait));
+        let states = states.collect::<Option<Vec<_>>>()?;
+        let mut states: Vec<PluginState> = states.into_iter().flatten().collect();
+        states.sort_by_key(|state| state.run);
         Some(states)
-    }
-}
-
-struct AtWork {
-    assignment: Assignment,
-    shared: Arc<Shared>,
-    stats: WorkerStats,
-    batches: Counter,
-    rows: Counter,
-    busy: Counter,
-    failures: Counter,
-    quarantined: Gauge,
-}
-
-impl AtWork {
-    fn new(assignment: Assignment, shared: Arc<Shared>) -> Self {
-        let (quarter, plugin) = assignment.decider.key();
-        let labels = [("quarter", quarter.clone()), ("plugin", plugin.clone())];
-        let version = assignment.decider.version().to_owned();
-        Self {
-            assignment,
-            shared,
-            stats: WorkerStats {
-                quarter,
-                plugin,
-                version,
-                ..WorkerStats::default()
-            },
-            batches: metrics::counter!("quartier_plugin_batches_total", &labels),
-            rows: metrics::counter!("quartier_plugin_rows_total", &labels),
-            busy: metrics::counter!("quartier_plugin_busy_nanoseconds_total", &labels),
-            failures: metrics::counter!("quartier_plugin_failures_total", &labels),
-            quarantined: metrics::gauge!("quartier_plugin_quarantined", &labels),
-        }
-    }
-
-    fn run(&mut self, jobs: &Receiver<Job>) {
-        self.publish_stats();
-        while let Ok(job) = jobs.recv() {
-            match job {
-                Job::Batch(batch) => {
-                    self.batch(&batch);
-                    self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
-                }
-                Job::Snapshot(answer) => {
-                    let _ = answer.send(self.state());
-                }
-            }
-        }
-    }
-
-    fn batch(&mut self, batch: &PluginBatch) {
-        let started = Instant::now();
-        let was_quarantined = self.stats.quarantined;
-        let answer = self.assignment.runner.run(&batch.batch);
-        let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let rows = (batch.batch.asset.len() + batch.batch.windows.asset.len()) as u64;
-        let failed = answer.failure.is_some();
-        self.stats.batches += 1;
-        self.stats.rows += rows;
-        self.stats.busy_ns += spent;
-        self.stats.failures += u64::from(failed);
-        self.stats.quarantined = self.assignment.runner.quarantined();
-        self.batches.increment(1);
-        self.rows.increment(rows);
-        self.busy.increment(spent);
-        self.failures.increment(u64::from(failed));
-        self.quarantined
-            .set(if self.stats.quarantined { 1.0 } else { 0.0 });
-        self.publish_stats();
-        let newly = self.stats.quarantined && !was_quarantined;
-        let decision = {
-            let twin = self.shared.twin.read();
-            self.assignment.decider.decide(batch, answer, newly, &twin)
-        };
-        if let Some(decision) = decision.filter(|d| d.batch >= self.assignment.decided) {
-            if let Some(letter) = failure_letter(&decision) {
-                self.shared.store.put_dead_letter(letter);
-            }
-            self.record(Entry {
-                at: Millis::now(),
-                event: Event::Decided(decision),
-            });
-        }
-    }
-
-    /// Appends the decision; a full journal is asked again until it has room or the node ends.
-    fn record(&self, entry: Entry<'_>) {
-        let mut batch = Batch::new();
-        if let Err(error) = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ())) {
-            tracing::error!(%error, "a decision cannot be encoded");
-            return;
-        }
-        loop {
-            match self.shared.journal.append(&batch) {
-                Ok(_) => return,
-                Err(error) if error.is_passing() && !self.shared.stop.load(Ordering::Acquire) => {
-                    thread::park_timeout(RETRY);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a decision was not recorded");
-                    return;
-                }
-            }
-        }
-    }
-
-    fn state(&mut self) -> Option<PluginState> {
-        let (quarter, plugin) = self.assignment.decider.key();
-        match self.assignment.runner.snapshot() {
-            Ok(state) => Some(PluginState {
-                quarter,
-                plugin,
-                state,
-            }),
-            Err(error) => {
-                tracing::error!(quarter, plugin, %error, "the plugin gives no state");
-                None
-            }
-        }
-    }
-
-    fn publish_stats(&self) {
-        let key = self.assignment.decider.key();
-        self.shared.stats.lock().insert(key, self.stats.clone());
     }
 }

@@ -4,6 +4,7 @@
 
 mod assets;
 mod asyncapi;
+mod caller;
 mod cells;
 mod health;
 mod lists;
@@ -29,6 +30,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 
+use crate::access::Access;
+use crate::plugins::{Deployer, Logs};
 use crate::status::Status;
 use crate::store::Store;
 use mqtt_ws::Remote;
@@ -45,6 +48,12 @@ pub struct Api {
     pub status: Arc<Status>,
     /// Dead letters.
     pub store: Arc<Store>,
+    /// Changes what plugins run.
+    pub deployer: Arc<Deployer>,
+    /// What plugins say.
+    pub logs: Arc<Logs>,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// Figures in Prometheus' text format.
     pub figures: PrometheusHandle,
     /// Where MQTT clients connect.

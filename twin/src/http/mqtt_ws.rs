@@ -50,7 +50,7 @@ pub struct WebSockets {
 
 /// The far end of an HTTP connection.
 #[derive(Debug, Clone)]
-pub(super) struct Remote(Peer);
+pub(super) struct Remote(pub(super) Peer);
 
 impl Connected<IncomingStream<'_, PlainListener>> for Remote {
     fn connect_info(stream: IncomingStream<'_, PlainListener>) -> Self {
@@ -104,7 +104,7 @@ pub(super) async fn mqtt(
 
 /// Same origin: the page came from where it connects to. The scheme is left out, because a proxy
 /// that ends TLS changes it.
-fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;
     };

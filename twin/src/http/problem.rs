@@ -29,6 +29,14 @@ impl Problem {
         }
     }
 
+    pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self {
+            status: 401,
+            title: "Unauthorized",
+            detail: detail.into(),
+        }
+    }
+
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self {
             status: 403,
@@ -41,6 +49,22 @@ impl Problem {
         Self {
             status: 404,
             title: "Not found",
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self {
+            status: 409,
+            title: "Conflict",
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            status: 503,
+            title: "Unavailable",
             detail: detail.into(),
         }
     }

@@ -1,11 +1,12 @@
 //! What the configuration declares, and the events that bring a recovered twin there.
 
-use quartier_plugin_host::{Host, Plugin};
+use quartier_plugin_host::Package;
 
 use super::StartError;
 use crate::config::Config;
-use crate::event::{Event, PluginRecord};
+use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed};
 use crate::model::{AssetRecord, QuarterRecord};
+use crate::plugins::{Artifacts, record_of};
 use crate::registry::{load_assets, load_cells};
 use crate::state::{MAX_PLUGINS, Twin};
 
@@ -13,13 +14,12 @@ use crate::state::{MAX_PLUGINS, Twin};
 pub(super) struct Declared {
     quarters: Vec<QuarterRecord>,
     assets: Vec<AssetRecord>,
-    /// Quarter, plugin and the record that deploys it.
-    pub(super) plugins: Vec<(Plugin, PluginRecord)>,
+    plugins: Vec<PluginRecord>,
 }
 
 impl Declared {
-    /// Reads every file that the configuration names.
-    pub(super) fn read(config: &Config, host: &Host) -> Result<Self, StartError> {
+    /// Reads every file that the configuration names; the packages of plugins are kept.
+    pub(super) fn read(config: &Config, artifacts: &Artifacts) -> Result<Self, StartError> {
         let (mut quarters, mut assets, mut plugins) = (Vec::new(), Vec::new(), Vec::new());
         for quarter in &config.quarters {
             let cells = quarter.cells_file.as_deref().map(load_cells).transpose()?;
@@ -34,13 +34,17 @@ impl Declared {
             }
         }
         for wanted in &config.plugins {
-            let plugin = host.load(&wanted.path)?;
-            let record = deployment(&wanted.quarter, &plugin);
-            let same = |(_, other): &&(Plugin, PluginRecord)| other.quarter == record.quarter;
+            let package = Package::read(&wanted.path)?;
+            let plugin = artifacts.check(&package)?;
+            artifacts.keep(&package)?;
+            let config = wanted.config.clone().into_iter().collect();
+            let origin = Origin::Configuration;
+            let record = record_of(&plugin, &wanted.quarter, wanted.stage, origin, config);
+            let same = |other: &&PluginRecord| other.quarter == record.quarter;
             if plugins.iter().filter(same).count() == MAX_PLUGINS {
                 return Err(StartError::TooManyPlugins(record.quarter));
             }
-            plugins.push((plugin, record));
+            plugins.push(record);
         }
         Ok(Self {
             quarters,
@@ -68,18 +72,28 @@ impl Declared {
             }
         }
         for deployed in twin.deployments().map(|deployment| &deployment.record) {
-            let wanted = |(_, r): &(Plugin, PluginRecord)| {
-                r.quarter == deployed.quarter && r.plugin == deployed.plugin
+            let wanted = |record: &PluginRecord| {
+                record.quarter == deployed.quarter && record.plugin == deployed.plugin
             };
-            if !self.plugins.iter().any(wanted) {
-                let (quarter, plugin) = (deployed.quarter.clone(), deployed.plugin.clone());
-                events.push(Event::PluginRemoved { quarter, plugin });
+            if deployed.origin == Origin::Configuration && !self.plugins.iter().any(wanted) {
+                events.push(Event::PluginRemoved(Removed {
+                    quarter: deployed.quarter.clone(),
+                    plugin: deployed.plugin.clone(),
+                    version: Some(deployed.version.clone()),
+                    why: "the configuration names it no more".to_owned(),
+                    ..Removed::default()
+                }));
             }
         }
-        for (_, record) in &self.plugins {
-            let running = twin.deployment(&record.quarter, &record.plugin);
-            if running.is_none_or(|deployment| deployment.record != *record) {
-                events.push(Event::PluginDeployed(record.clone()));
+        for record in &self.plugins {
+            let past = twin.past(&record.quarter, &record.plugin);
+            if past.and_then(|past| past.declared) != Some(record.declaration()) {
+                events.push(Event::PluginDeployed(Deployed {
+                    record: record.clone(),
+                    how: How::Deploy,
+                    by: String::new(),
+                    why: "the configuration names it".to_owned(),
+                }));
             }
         }
         events
@@ -97,24 +111,4 @@ fn is_registered(twin: &Twin, record: &AssetRecord) -> bool {
             && detail.relations == record.relations
             && detail.registered == record.place
     })
-}
-
-fn deployment(quarter: &str, plugin: &Plugin) -> PluginRecord {
-    let manifest = plugin.manifest();
-    PluginRecord {
-        quarter: quarter.to_owned(),
-        plugin: manifest.id.clone(),
-        version: manifest.version.clone(),
-        digest: plugin.digest().to_owned(),
-        metrics: manifest.reads.metrics.clone(),
-        windows: manifest
-            .reads
-            .windows
-            .iter()
-            .map(|w| (w.metric.clone(), w.span_s))
-            .collect(),
-        derives: manifest.emits.derived.clone(),
-        kinds: manifest.reads.kinds.clone(),
-        batch: manifest.reads.batch,
-    }
 }

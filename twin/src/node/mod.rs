@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use quartier_broker::{Broker, Disk, Gate, Hooks, Message, TlsError};
-use quartier_plugin_host::{Host, HostError, LoadError};
+use quartier_plugin_host::{Host, HostError, LoadError, PublicKey};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
-use crate::engine::{self, Engine, Parts, RecoverError};
+use crate::engine::{self, Engine, Parts, RecoverError, WorkerError, Workers};
+use crate::event::Decision;
 use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
 use crate::http;
@@ -33,8 +34,10 @@ use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
 use crate::mqtt::Mqtt;
+use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs};
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
+use crate::state::Twin;
 use crate::status::{Lag, NodeStatus, Status};
 use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
@@ -87,15 +90,11 @@ pub enum StartError {
     #[error("plugin: {0}")]
     Plugin(#[from] LoadError),
     /// A plugin does not take its configuration or state.
-    #[error("plugin {plugin} in {quarter}: {why}")]
-    Instance {
-        /// Id of the quarter.
-        quarter: String,
-        /// Id of the plugin.
-        plugin: String,
-        /// What it said.
-        why: String,
-    },
+    #[error(transparent)]
+    Instance(#[from] WorkerError),
+    /// A package cannot be used or kept.
+    #[error("plugin: {0}")]
+    Artifact(#[from] ArtifactError),
     /// More plugins in a quarter than a stream can be routed to.
     #[error("quarter {0} has more than {max} plugins", max = crate::state::MAX_PLUGINS)]
     TooManyPlugins(String),
@@ -149,9 +148,10 @@ impl Node {
         let (mqtt_address, mqtts_address) = door.addresses()?;
         let (http_address, https_address) = (http.plain.local_addr()?, http.tls_address()?);
 
-        let host = Host::new()?;
-        let declared = Declared::read(config, &host)?;
         let data = DataDir::open(&config.node.data)?;
+        let host = Host::with_cache(Artifacts::cache(data.path()))?;
+        let artifacts = Arc::new(Artifacts::new(host, data.path()));
+        let declared = Declared::read(config, &artifacts)?;
         let store = Arc::new(Store::open(data.store())?);
         let snapshots = Snapshots::open(data.path().join("snapshots"))?;
         let cursors = store.cursors()?.into_iter().map(|(_, position)| position);
@@ -161,9 +161,14 @@ impl Node {
             .unwrap_or(0);
         let journal = open_journal(config, &data, floor)?;
         let told = store.cursor(engine::TOPICS_CURSOR)?;
-        let recovered = engine::recover(&snapshots, &journal, told, |twin| declared.events(twin))?;
+        let audit = |position, decision: &Decision| {
+            if let Err(error) = store.put_decision(position, decision) {
+                tracing::error!(position, %error, "a decision is missing in the audit");
+            }
+        };
+        let events = |twin: &Twin| declared.events(twin);
+        let recovered = engine::recover(&snapshots, &journal, told, events, audit)?;
         let twin = Arc::clone(&recovered.twin);
-        let assignments = engine::assign(&host, declared.plugins, &recovered)?;
         tracing::info!(
             snapshot = recovered.snapshot,
             replayed = recovered.replayed,
@@ -200,11 +205,13 @@ impl Node {
             }
         };
 
-        let workers = engine::start_workers(
-            assignments,
+        let logs = Arc::new(Logs::default());
+        let workers = Workers::start(
+            &recovered,
             Arc::clone(&journal),
             Arc::clone(&store),
-            Arc::clone(&twin),
+            Arc::clone(&artifacts),
+            Arc::clone(&logs),
         )?;
         let plugins = Box::new(workers.stats());
         let engine = Engine::start(Parts {
@@ -242,6 +249,13 @@ impl Node {
             }
             None => None,
         };
+        let deployer = Arc::new(Deployer::new(
+            artifacts,
+            Arc::clone(&journal),
+            Arc::clone(&twin),
+            engine.folded(),
+            labs(config),
+        ));
         let status = Arc::new(Status {
             node: config.node.name.clone(),
             journal,
@@ -255,6 +269,9 @@ impl Node {
         let api = http::Api {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
+            deployer,
+            logs,
+            access: Arc::clone(&access),
             figures,
             entrances: match (&config.mqtt.external, mqtt_address) {
                 (Some(address), _) => http::Entrances::External(address.clone()),
@@ -414,6 +431,16 @@ fn last_will(position: u64) -> Vec<u8> {
         warnings: vec!["the connection was lost".to_owned()],
     };
     serde_json::to_vec(&status).unwrap_or_default()
+}
+
+/// Labs with their keys, which the configuration's check has read before.
+fn labs(config: &Config) -> Vec<Lab> {
+    let lab = |lab: &crate::config::Lab| Lab {
+        id: lab.id.clone(),
+        keys: lab.keys.iter().filter_map(|key| key.parse::<PublicKey>().ok()).collect(),
+        quarters: lab.quarters.clone().unwrap_or_else(|| vec![lab.id.clone()]),
+    };
+    config.labs.iter().map(lab).collect()
 }
 
 /// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to

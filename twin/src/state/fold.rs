@@ -1,5 +1,8 @@
 //! `fold(state, entry) -> effects`: the only place where a twin changes.
 
+use std::collections::BTreeMap;
+
+use super::plugins::Standing;
 use super::{Alert, AlertKey, Change, Effects, Twin};
 use crate::event::{AlertChange, Decision, Entry, Event};
 use crate::model::{Millis, Observed, Quality};
@@ -19,9 +22,12 @@ impl Twin {
             Event::Ticked => self.ticked(effects),
             Event::QuarterPut(record) => self.put_quarter(record.clone()),
             Event::AssetPut(record) => self.put_asset(record.clone()),
-            Event::PluginDeployed(record) => self.deploy(record.clone()),
-            Event::PluginRemoved { quarter, plugin } => self.undeploy(quarter, plugin),
+            Event::PluginDeployed(deployed) => self.deploy(deployed, effects),
+            Event::PluginRemoved(removed) => self.undeploy(removed, effects),
+            Event::PluginStarted(started) => self.started(started, effects),
+            Event::PluginParked(parked) => self.park(parked),
             Event::Decided(decision) => self.decided(decision, effects),
+            Event::InterlocksPut(_) | Event::CommandAsked(_) | Event::CommandJudged(_) => {}
         }
         self.cut_full_batches(effects);
     }
@@ -134,10 +140,29 @@ impl Twin {
     }
 
     fn decided(&mut self, decision: &Decision, effects: &mut Effects) {
-        if !self.record_decision(decision) {
+        let Some(standing) = self.record_decision(decision) else {
             return;
-        }
+        };
         self.counts.decisions += 1;
+        effects.decisions.push((self.position, decision.clone()));
+        match standing {
+            Standing::Acts => {
+                self.derive(decision, effects);
+                for change in &decision.alerts {
+                    self.alert(decision, change, effects);
+                }
+            }
+            Standing::Shadow => self.alert_in_shadow(decision),
+            Standing::Promoted => {
+                for change in &decision.alerts {
+                    self.alert(decision, change, effects);
+                }
+            }
+            Standing::Late { .. } => self.derive(decision, effects),
+        }
+    }
+
+    fn derive(&mut self, decision: &Decision, effects: &mut Effects) {
         let Some(quarter) = self.quarter_index(&decision.quarter) else {
             return;
         };
@@ -150,37 +175,50 @@ impl Twin {
                 self.take(stream, derived.value, derived.time, Quality::Good, effects);
             }
         }
-        for change in &decision.alerts {
-            self.alert(decision, change, effects);
-        }
-        effects.decisions.push((self.position, decision.clone()));
     }
 
     fn alert(&mut self, decision: &Decision, change: &AlertChange, effects: &mut Effects) {
-        let key = AlertKey {
-            quarter: decision.quarter.clone(),
-            rule: change.rule.clone(),
-            asset: change.asset.clone(),
-        };
-        if !change.raise {
-            if self.alerts.remove(&key).is_some() {
-                effects.alerts.push((key, None));
-            }
-            return;
+        let position = self.position;
+        if let Some(effect) = change_alert(&mut self.alerts, position, decision, change) {
+            effects.alerts.push(effect);
         }
-        let alert = Alert {
-            severity: change.severity,
-            since: self
-                .alerts
-                .get(&key)
-                .map_or(change.time, |active| active.since),
-            value: change.value,
-            limit: change.limit,
-            text: change.text.clone(),
-            plugin: decision.plugin.clone(),
-            decision: self.position,
-        };
-        self.alerts.insert(key.clone(), alert.clone());
-        effects.alerts.push((key, Some(alert)));
     }
+
+    fn alert_in_shadow(&mut self, decision: &Decision) {
+        let position = self.position;
+        let Some(alerts) = self.shadow_alerts_mut(decision.run) else {
+            return;
+        };
+        for change in &decision.alerts {
+            change_alert(alerts, position, decision, change);
+        }
+    }
+}
+
+/// What is to be told of an alert that was raised or cleared; `None`: it was not there.
+fn change_alert(
+    alerts: &mut BTreeMap<AlertKey, Alert>,
+    position: u64,
+    decision: &Decision,
+    change: &AlertChange,
+) -> Option<(AlertKey, Option<Alert>)> {
+    let key = AlertKey {
+        quarter: decision.quarter.clone(),
+        rule: change.rule.clone(),
+        asset: change.asset.clone(),
+    };
+    if !change.raise {
+        return alerts.remove(&key).map(|_| (key, None));
+    }
+    let alert = Alert {
+        severity: change.severity,
+        since: alerts.get(&key).map_or(change.time, |active| active.since),
+        value: change.value,
+        limit: change.limit,
+        text: change.text.clone(),
+        plugin: decision.plugin.clone(),
+        decision: position,
+    };
+    alerts.insert(key.clone(), alert.clone());
+    Some((key, Some(alert)))
 }

@@ -16,7 +16,6 @@ mod tests;
 use std::collections::BTreeMap;
 
 use h3o::{CellIndex, Resolution};
-use quartier_plugin_host::Batch;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Decision, Severity};
@@ -25,7 +24,10 @@ use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
 use crate::windows::Windows;
 
-pub use plugins::{Deployment, MAX_PLUGINS};
+pub use plugins::{
+    Change as PluginChange, Deployment, MAX_PLUGINS, Past, PluginBatch, PluginJob, QUARANTINE_RULE,
+    Start,
+};
 pub use query::{AssetFilter, Region};
 pub use registry::{Asset, Detail, MetricEntry, Quarter, Stream};
 pub use snapshot::SnapshotError;
@@ -140,9 +142,9 @@ pub struct Effects {
     pub cells: Vec<(CellIndex, u16, Option<Aggregate>)>,
     /// Alerts raised (`Some`) or cleared.
     pub alerts: Vec<(AlertKey, Option<Alert>)>,
-    /// Batches for plugins.
-    pub batches: Vec<PluginBatch>,
-    /// Decisions with their journal position, for the audit topic.
+    /// What the plugins are to do.
+    pub jobs: Vec<PluginJob>,
+    /// Decisions with their journal position, for the audit; shadows' too.
     pub decisions: Vec<(u64, Decision)>,
 }
 
@@ -152,26 +154,9 @@ impl Effects {
         self.changes.clear();
         self.cells.clear();
         self.alerts.clear();
-        self.batches.clear();
+        self.jobs.clear();
         self.decisions.clear();
     }
-}
-
-/// A batch for one plugin of one quarter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PluginBatch {
-    /// Id of the quarter.
-    pub quarter: String,
-    /// Id of the plugin.
-    pub plugin: String,
-    /// Counted from 0 for each plugin and quarter.
-    pub number: u64,
-    /// Journal positions of its first and last entry.
-    pub from: u64,
-    /// See `from`.
-    pub to: u64,
-    /// What the plugin gets.
-    pub batch: Batch,
 }
 
 impl Default for Twin {

@@ -1,12 +1,13 @@
 //! Quarters, assets, streams and metrics by index, and the tables that find them by name.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use serde::{Deserialize, Serialize};
 
 use super::Twin;
-use super::plugins::Deployment;
+use super::plugins::{Deployment, Past};
 use crate::grid::Sample;
 use crate::model::{AssetRecord, Millis, Place, Quality, QuarterRecord};
 use crate::vocabulary::{Domain, MeanKind};
@@ -18,6 +19,8 @@ pub struct Quarter {
     pub record: QuarterRecord,
     /// By slot; a stream's `routes` has a bit for each slot.
     pub(super) deployments: Vec<Option<Deployment>>,
+    /// By plugin: what ran before.
+    pub(super) past: BTreeMap<String, Past>,
     /// Number of assets.
     pub assets: u32,
 }
@@ -133,7 +136,7 @@ pub struct MetricEntry {
 pub(super) struct Lookup {
     hasher: DefaultHashBuilder,
     quarters: HashMap<Box<str>, u16>,
-    metrics: HashMap<Box<str>, u16>,
+    pub(super) metrics: HashMap<Box<str>, u16>,
     assets: HashTable<u32>,
 }
 
@@ -193,6 +196,7 @@ impl Twin {
                 self.quarters.push(Quarter {
                     record,
                     deployments: Vec::new(),
+                    past: BTreeMap::new(),
                     assets: 0,
                 });
             }

@@ -1,5 +1,5 @@
 //! The small store beside the journal: the data folder itself, and in fjall under `store/` the
-//! cursors, the dead letters and what the broker keeps.
+//! cursors, the dead letters, the audit of decisions and what the broker keeps.
 //!
 //! Nothing here is the only copy of a reading. Writes reach the operating system at once and the
 //! disk at its leisure or at the end: after a power cut a cursor may lag, which repeats idempotent
@@ -8,6 +8,7 @@
 mod broker_disk;
 mod data_dir;
 mod dead_letters;
+mod decisions;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use dead_letters::{
 };
 
 use dead_letters::DeadLetters;
+use decisions::Decisions;
 
 /// fjall's block cache, bytes.
 const CACHE: u64 = 4 << 20;
@@ -54,12 +56,13 @@ impl StoreError {
     }
 }
 
-/// Cursors, dead letters and what the broker keeps.
+/// Cursors, dead letters, decisions and what the broker keeps.
 pub struct Store {
     database: Database,
     cursors: Keyspace,
     broker: Keyspace,
     dead_letters: DeadLetters,
+    decisions: Decisions,
 }
 
 impl Store {
@@ -89,6 +92,7 @@ impl Store {
         let cursors = keyspace("cursors")?;
         let broker = keyspace("broker")?;
         let letters = keyspace("dead_letters")?;
+        let decisions = Decisions::open(keyspace("decisions")?, decisions::KEPT)?;
         let dead_letters = DeadLetters::open(database.clone(), letters, dead_letters)?;
         if database.keyspace_exists(OLD_RETAINED) {
             broker_disk::take_over(&database, keyspace(OLD_RETAINED)?, &broker)?;
@@ -98,6 +102,7 @@ impl Store {
             cursors,
             broker,
             dead_letters,
+            decisions,
         })
     }
 

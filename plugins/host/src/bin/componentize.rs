@@ -1,7 +1,4 @@
 //! Makes a component of a guest's core module: `componentize CORE.wasm COMPONENT.wasm`.
-//!
-//! The module carries its interface as wit-bindgen left it; there is no adapter and no WASI, so a
-//! module that imports anything else is an error here.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -23,11 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn componentize(core: &Path, component: &Path) -> Result<(), Box<dyn Error>> {
-    let module = std::fs::read(core)?;
-    let bytes = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)?
-        .encode()?;
+    let bytes = quartier_plugin_host::componentize(&std::fs::read(core)?)?;
     let partial = component.with_extension("partial");
     std::fs::write(&partial, bytes)?;
     std::fs::rename(&partial, component)?;

@@ -1,0 +1,317 @@
+//! A run at work: an instance answers batches, and its versions take over from one another.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge};
+use quartier_plugin_host::{Answer, Kept, Runner};
+
+use super::decide::{Decider, failure_letter};
+use super::worker::{Shared, WorkerError, WorkerStats};
+use crate::event::{Digest, Entry, Event, PluginRecord, Started};
+use crate::journal::Batch;
+use crate::model::Millis;
+use crate::plugins::{LogLine, dictionary};
+use crate::snapshots::PluginState;
+use crate::state::{PluginBatch, Start};
+
+/// Pause before a decision is offered again to a full journal.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// An instance, and the names behind its numbers.
+pub(super) struct Ready {
+    pub(super) decider: Decider,
+    pub(super) runner: Runner,
+}
+
+/// An instance of a record, in `state` or without any.
+pub(super) fn begin(
+    shared: &Shared,
+    record: &PluginRecord,
+    state: Option<&[u8]>,
+) -> Result<Ready, WorkerError> {
+    let (quarter, plugin_id) = (record.quarter.clone(), record.plugin.clone());
+    let plugin = match shared.artifacts.get(record) {
+        Ok(plugin) => plugin,
+        Err(error) => {
+            return Err(WorkerError::Artifact {
+                quarter,
+                plugin: plugin_id,
+                error,
+            });
+        }
+    };
+    let dictionary = dictionary(&plugin, &shared.twin.read());
+    let host = shared.artifacts.host();
+    let runner = Runner::new(host, &plugin, dictionary.clone(), record.config.clone());
+    let restored = runner.and_then(|mut runner| {
+        state.map_or(Ok(()), |state| runner.restore(state))?;
+        Ok(runner)
+    });
+    let runner = restored.map_err(|error| WorkerError::Runner {
+        quarter,
+        plugin: plugin_id,
+        error,
+    })?;
+    Ok(Ready {
+        decider: Decider::new(plugin, record.clone(), dictionary),
+        runner,
+    })
+}
+
+pub(super) struct AtWork {
+    run: u64,
+    ready: Ready,
+    shared: Arc<Shared>,
+    /// Batches below this number are in the journal already.
+    decided: u64,
+    /// Hash of the last decision of the run.
+    previous: Digest,
+    stats: WorkerStats,
+    figures: Figures,
+}
+
+struct Figures {
+    batches: Counter,
+    rows: Counter,
+    busy: Counter,
+    failures: Counter,
+    dropped: Counter,
+    quarantined: Gauge,
+}
+
+impl AtWork {
+    pub(super) fn new(run: u64, ready: Ready, shared: &Arc<Shared>) -> Self {
+        let (decided, previous) = shared.twin.read().recorded(run);
+        let record = ready.decider.record();
+        let labels = [
+            ("quarter", record.quarter.clone()),
+            ("plugin", record.plugin.clone()),
+            ("stage", record.stage.as_str().to_owned()),
+        ];
+        let mut at_work = Self {
+            run,
+            shared: Arc::clone(shared),
+            decided,
+            previous,
+            stats: WorkerStats::default(),
+            figures: Figures {
+                batches: metrics::counter!("quartier_plugin_batches_total", &labels),
+                rows: metrics::counter!("quartier_plugin_rows_total", &labels),
+                busy: metrics::counter!("quartier_plugin_busy_nanoseconds_total", &labels),
+                failures: metrics::counter!("quartier_plugin_failures_total", &labels),
+                dropped: metrics::counter!("quartier_plugin_dropped_rows_total", &labels),
+                quarantined: metrics::gauge!("quartier_plugin_quarantined", &labels),
+            },
+            ready,
+        };
+        at_work.name_stats();
+        at_work
+    }
+
+    fn name_stats(&mut self) {
+        let record = self.ready.decider.record();
+        self.stats.quarter = record.quarter.clone();
+        self.stats.plugin = record.plugin.clone();
+        self.stats.version = record.version.clone();
+        self.stats.stage = record.stage;
+        self.stats.run = self.run;
+        self.stats.quarantined = self.ready.runner.quarantined();
+        self.publish_stats();
+    }
+
+    /// Answers a batch. `failed`: it was set aside before a restart.
+    pub(super) fn batch(&mut self, batch: &PluginBatch, failed: bool, waiting: u64) {
+        if failed {
+            return self.ready.runner.skip(&batch.batch);
+        }
+        let started = Instant::now();
+        let was_quarantined = self.stats.quarantined;
+        let answer = self.ready.runner.run(&batch.batch);
+        let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.stats.waiting = waiting;
+        self.stats.stage = batch.stage;
+        self.count(batch, &answer, spent);
+        self.log(batch, &answer);
+        let newly = self.stats.quarantined && !was_quarantined;
+        if batch.number < self.decided {
+            return;
+        }
+        let decision = {
+            let twin = self.shared.twin.read();
+            let decider = &self.ready.decider;
+            decider.decide(batch, answer, newly, self.previous, &twin)
+        };
+        if let Some(decision) = decision {
+            if let Some(letter) = failure_letter(&decision) {
+                self.shared.store.put_dead_letter(letter);
+            }
+            self.previous = decision.hash();
+            self.record(Event::Decided(decision));
+        }
+    }
+
+    fn count(&mut self, batch: &PluginBatch, answer: &Answer, spent: u64) {
+        let rows = batch.batch.rows() as u64;
+        let dropped: u64 = answer.dropped.iter().map(|(_, rows)| u64::from(*rows)).sum();
+        let failed = u64::from(answer.failure.is_some());
+        let stats = &mut self.stats;
+        stats.batches += 1;
+        stats.rows += rows;
+        stats.busy_ns += spent;
+        stats.fuel += answer.fuel;
+        stats.dropped += dropped;
+        stats.failures += failed;
+        stats.quarantined = self.ready.runner.quarantined();
+        let figures = &self.figures;
+        figures.batches.increment(1);
+        figures.rows.increment(rows);
+        figures.busy.increment(spent);
+        figures.failures.increment(failed);
+        figures.dropped.increment(dropped);
+        let quarantined = if stats.quarantined { 1.0 } else { 0.0 };
+        figures.quarantined.set(quarantined);
+        self.publish_stats();
+    }
+
+    fn log(&self, batch: &PluginBatch, answer: &Answer) {
+        let time = i64::try_from(batch.batch.now_ms).unwrap_or(i64::MAX);
+        for (level, text) in &answer.log {
+            self.shared.logs.push(LogLine {
+                time: Millis(time).to_string(),
+                quarter: batch.quarter.clone(),
+                plugin: batch.plugin.clone(),
+                version: batch.version.clone(),
+                batch: batch.number,
+                level: *level,
+                text: text.clone(),
+            });
+        }
+    }
+
+    /// Appends; a full journal is asked again until it has room or the node ends.
+    fn record(&self, event: Event<'_>) {
+        let entry = Entry {
+            at: Millis::now(),
+            event,
+        };
+        let mut batch = Batch::new();
+        if let Err(error) = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ())) {
+            tracing::error!(%error, "a decision cannot be encoded");
+            return;
+        }
+        loop {
+            match self.shared.journal.append(&batch) {
+                Ok(_) => return,
+                Err(error) if error.is_passing() && !self.shared.stop.load(Ordering::Acquire) => {
+                    thread::park_timeout(RETRY);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a decision was not recorded");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Another version takes over this run; where it does not start, this one goes on.
+    pub(super) fn swap(&mut self, start: &Start) {
+        let started = match self.succeed(start) {
+            Ok((ready, kept)) => {
+                self.ready = ready;
+                started(start, kept)
+            }
+            Err(why) => {
+                tracing::error!(plugin = start.record.plugin, version = start.record.version, %why,
+                    "the version does not start; the one before goes on");
+                Started {
+                    run: start.run,
+                    version: start.record.version.clone(),
+                    fresh: None,
+                    failed: Some(why),
+                }
+            }
+        };
+        self.stats.note = started.failed.clone().or_else(|| started.fresh.clone());
+        self.name_stats();
+        self.tell(start, started);
+    }
+
+    /// A run that begins with this one's state.
+    pub(super) fn fork(&mut self, start: &Start) -> Option<Ready> {
+        match self.succeed(start) {
+            Ok((ready, kept)) => {
+                self.tell(start, started(start, kept));
+                Some(ready)
+            }
+            Err(why) => {
+                tracing::error!(plugin = start.record.plugin, version = start.record.version, %why,
+                    "the version does not start");
+                None
+            }
+        }
+    }
+
+    fn succeed(&mut self, start: &Start) -> Result<(Ready, Kept), String> {
+        let record = &start.record;
+        let artifacts = &self.shared.artifacts;
+        let plugin = artifacts.get(record).map_err(|error| error.to_string())?;
+        let names = dictionary(&plugin, &self.shared.twin.read());
+        let (runner, kept) = Runner::succeed(
+            &mut self.ready.runner,
+            artifacts.host(),
+            &plugin,
+            names.clone(),
+            record.config.clone(),
+        )
+        .map_err(|error| error.to_string())?;
+        let decider = Decider::new(plugin, record.clone(), names);
+        Ok((Ready { decider, runner }, kept))
+    }
+
+    /// Records how a hand-over went, once.
+    fn tell(&self, start: &Start, started: Started) {
+        let known = {
+            let twin = self.shared.twin.read();
+            let deployment = twin.run(start.run);
+            deployment.is_none_or(|deployment| deployment.started > start.position)
+        };
+        if !known {
+            self.record(Event::PluginStarted(started));
+        }
+    }
+
+    pub(super) fn state(&mut self) -> Option<PluginState> {
+        match self.ready.runner.snapshot() {
+            Ok(state) => Some(PluginState {
+                run: self.run,
+                state,
+            }),
+            Err(error) => {
+                let record = self.ready.decider.record();
+                tracing::error!(quarter = record.quarter, plugin = record.plugin, %error,
+                    "the plugin gives no state");
+                None
+            }
+        }
+    }
+
+    fn publish_stats(&self) {
+        let mut stats = self.shared.stats.lock();
+        stats.insert(self.run, self.stats.clone());
+    }
+}
+
+fn started(start: &Start, kept: Kept) -> Started {
+    Started {
+        run: start.run,
+        version: start.record.version.clone(),
+        fresh: match kept {
+            Kept::State => None,
+            Kept::Fresh(why) => Some(why),
+        },
+        failed: None,
+    }
+}

@@ -1,0 +1,439 @@
+//! How versions come and go while the node runs: everything is checked first, off the hot path;
+//! then one event in the journal does it, and what follows is the fold's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use quartier_plugin_host::{Package, Plugin, PublicKey, Runner};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::{ArtifactError, Artifacts, dictionary, record_of};
+use crate::event::{Deployed, Entry, Event, How, Origin, PluginRecord, Removed, Stage};
+use crate::journal::{AppendError, Batch, Journal};
+use crate::model::Millis;
+use crate::state::Twin;
+
+/// How long an event may take to be on disk and folded.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A quarter lab that may deploy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lab {
+    /// As manifests name it.
+    pub id: String,
+    /// Keys that sign its manifests.
+    pub keys: Vec<PublicKey>,
+    /// Quarters into which its plugins go without a promotion.
+    pub quarters: Vec<String>,
+}
+
+/// Who does something, where and why.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    /// Id of the quarter.
+    pub quarter: String,
+    /// User; empty where nobody logged in.
+    pub by: String,
+    /// Reason given.
+    pub why: String,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct Done {
+    /// Journal position of the last event.
+    pub position: u64,
+    /// Id of the plugin.
+    pub plugin: String,
+    /// Version that runs, or ran.
+    pub version: String,
+    /// Stage of it.
+    pub stage: Stage,
+    /// Quarters in which something changed.
+    pub quarters: Vec<String>,
+}
+
+/// Why something was not done; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The package or the wish is not right.
+    #[error("{0}")]
+    Rejected(String),
+    /// Its signature is not one of its lab's.
+    #[error("{0}")]
+    Signature(String),
+    /// There is no such quarter, plugin or version.
+    #[error("{0}")]
+    NotFound(String),
+    /// It contradicts what runs.
+    #[error("{0}")]
+    Conflict(String),
+    /// The package cannot be kept.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The journal does not take the event.
+    #[error("journal: {0}")]
+    Journal(#[from] AppendError),
+    /// The event was not folded in time; it may still be.
+    #[error("the event was not folded within {} s; look at the plugin's state", PATIENCE.as_secs())]
+    TimedOut,
+}
+
+/// Changes what runs.
+pub struct Deployer {
+    artifacts: Arc<Artifacts>,
+    journal: Arc<dyn Journal>,
+    twin: Arc<RwLock<Twin>>,
+    folded: watch::Receiver<u64>,
+    labs: HashMap<String, Lab>,
+}
+
+impl Deployer {
+    /// For a node.
+    pub fn new(
+        artifacts: Arc<Artifacts>,
+        journal: Arc<dyn Journal>,
+        twin: Arc<RwLock<Twin>>,
+        folded: watch::Receiver<u64>,
+        labs: Vec<Lab>,
+    ) -> Self {
+        let labs = labs.into_iter().map(|lab| (lab.id.clone(), lab)).collect();
+        Self {
+            artifacts,
+            journal,
+            twin,
+            folded,
+            labs,
+        }
+    }
+
+    /// The programs.
+    pub fn artifacts(&self) -> &Arc<Artifacts> {
+        &self.artifacts
+    }
+
+    /// Deploys a signed package.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    pub async fn deploy(
+        &self,
+        package: Package,
+        stage: Stage,
+        config: Vec<(String, String)>,
+        request: Request,
+    ) -> Result<Done, DeployError> {
+        if stage > Stage::Quarter {
+            let wanted = "deploy to stage shadow or quarter; the others are reached by promotion";
+            return Err(DeployError::Rejected(wanted.to_owned()));
+        }
+        let artifacts = Arc::clone(&self.artifacts);
+        let checked = spawn_blocking(move || {
+            let plugin = artifacts.check(&package)?;
+            Ok::<_, ArtifactError>((plugin, package))
+        });
+        let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
+        self.verify(&plugin, &package, &request.quarter)?;
+        let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
+        self.fits(&record)?;
+        self.try_out(plugin, &record).await?;
+        let artifacts = Arc::clone(&self.artifacts);
+        joined(spawn_blocking(move || artifacts.keep(&package)).await)??;
+        let deployed = deployed(record, How::Deploy, &request);
+        self.done(vec![deployed]).await
+    }
+
+    /// Takes a version one stage further. `to`: where somebody expects it to come; `quarters`: the
+    /// other labs' quarters at stage labs, all of them where none is named.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    pub async fn promote(
+        &self,
+        plugin: &str,
+        version: Option<&str>,
+        to: Option<Stage>,
+        quarters: Vec<String>,
+        request: Request,
+    ) -> Result<Done, DeployError> {
+        let record = self.find(&request.quarter, plugin, version)?;
+        let next = record.stage.next().ok_or_else(|| {
+            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
+        })?;
+        if to.is_some_and(|to| to != next) {
+            return Err(DeployError::Conflict(format!(
+                "{plugin} {} is at stage {}; the next one is {}",
+                record.version,
+                record.stage.as_str(),
+                next.as_str()
+            )));
+        }
+        let mut places = match next {
+            Stage::Shadow | Stage::Quarter => Vec::new(),
+            Stage::Labs if !quarters.is_empty() => quarters,
+            Stage::Labs => self.quarters_of_labs(),
+            Stage::City => self.all_quarters(),
+        };
+        places.retain(|place| *place != request.quarter);
+        places.insert(0, request.quarter.clone());
+        let mut events = Vec::new();
+        for place in places {
+            let placed = PluginRecord {
+                quarter: place,
+                stage: next,
+                origin: Origin::Api,
+                ..record.clone()
+            };
+            self.fits(&placed)?;
+            events.push(deployed(placed, How::Promote, &request));
+        }
+        self.done(events).await
+    }
+
+    /// Brings back the version that acted before.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    pub async fn rollback(&self, plugin: &str, request: Request) -> Result<Done, DeployError> {
+        let before = {
+            let twin = self.twin.read();
+            let past = twin.past(&request.quarter, plugin);
+            past.and_then(|past| past.history.last().cloned())
+        };
+        let mut record = before.ok_or_else(|| {
+            DeployError::NotFound(format!(
+                "no version of {plugin} ran in {} before this one",
+                request.quarter
+            ))
+        })?;
+        record.origin = Origin::Api;
+        let program = self.artifacts.get(&record)?;
+        self.try_out(program, &record).await?;
+        let event = deployed(record, How::Rollback, &request);
+        self.done(vec![event]).await
+    }
+
+    /// Ends a version, or all versions, of a plugin in a quarter.
+    ///
+    /// # Errors
+    /// See [`DeployError`].
+    pub async fn remove(
+        &self,
+        plugin: &str,
+        version: Option<&str>,
+        request: Request,
+    ) -> Result<Done, DeployError> {
+        let twin = Arc::clone(&self.twin);
+        let found = {
+            let twin = twin.read();
+            let mut running = twin.deployments_of(&request.quarter, plugin);
+            running
+                .find(|d| version.is_none_or(|version| d.record.version == version))
+                .map(|d| d.record.clone())
+        };
+        let record = found.ok_or_else(|| missing(&request.quarter, plugin, version))?;
+        let removed = Removed {
+            quarter: request.quarter.clone(),
+            plugin: plugin.to_owned(),
+            version: version.map(str::to_owned),
+            by: request.by,
+            why: request.why,
+        };
+        let position = self.append(vec![Event::PluginRemoved(removed)]).await?;
+        Ok(Done {
+            position,
+            plugin: record.plugin,
+            version: record.version,
+            stage: record.stage,
+            quarters: vec![request.quarter],
+        })
+    }
+
+    fn verify(&self, plugin: &Plugin, package: &Package, quarter: &str) -> Result<(), DeployError> {
+        let manifest = plugin.manifest();
+        let refused = |why: String| Err(DeployError::Signature(why));
+        let Some(lab) = self.labs.get(&manifest.lab) else {
+            return refused(format!(
+                "lab {:?} has no key here: add a [[lab]] to the configuration of the node",
+                manifest.lab
+            ));
+        };
+        if !lab.quarters.iter().any(|known| known == quarter) {
+            return refused(format!(
+                "lab {} may not deploy to {quarter}, only to {}; promotion to stage labs brings a \
+                 plugin to other quarters",
+                lab.id,
+                lab.quarters.join(", ")
+            ));
+        }
+        let Some(signature) = &package.signature else {
+            return refused("the manifest is not signed: quartier plugin sign".to_owned());
+        };
+        let verdicts = lab.keys.iter().map(|key| key.verify(&package.manifest, signature));
+        let mut why = format!("lab {} has no keys", lab.id);
+        for verdict in verdicts {
+            match verdict {
+                Ok(()) => return Ok(()),
+                Err(error) => why = format!("not signed by lab {}: {error}", lab.id),
+            }
+        }
+        refused(why)
+    }
+
+    /// Whether it contradicts nothing that runs.
+    fn fits(&self, record: &PluginRecord) -> Result<(), DeployError> {
+        let twin = self.twin.read();
+        if twin.quarter_index(&record.quarter).is_none() {
+            return Err(DeployError::NotFound(format!(
+                "there is no quarter {:?} on this node",
+                record.quarter
+            )));
+        }
+        let mut running = twin.deployments_of(&record.quarter, &record.plugin);
+        let Some(same) = running.find(|d| d.record.version == record.version) else {
+            return Ok(());
+        };
+        let (plugin, version) = (&record.plugin, &record.version);
+        if (same.record.digest, same.record.manifest) != (record.digest, record.manifest) {
+            return Err(DeployError::Conflict(format!(
+                "version {version} of {plugin} runs in {} with another content: raise `version` \
+                 in the manifest",
+                record.quarter
+            )));
+        }
+        if same.record.stage.acts() && !record.stage.acts() {
+            return Err(DeployError::Conflict(format!(
+                "{plugin} {version} acts in {} already; a shadow of itself would tell nothing",
+                record.quarter
+            )));
+        }
+        Ok(())
+    }
+
+    /// Starts an instance and throws it away, so that a wrong configuration is known before
+    /// anything changes.
+    async fn try_out(&self, plugin: Plugin, record: &PluginRecord) -> Result<(), DeployError> {
+        let names = dictionary(&plugin, &self.twin.read());
+        let (artifacts, config) = (Arc::clone(&self.artifacts), record.config.clone());
+        let tried = spawn_blocking(move || {
+            Runner::new(artifacts.host(), &plugin, names, config).map(|_| ())
+        });
+        joined(tried.await)?.map_err(|error| DeployError::Rejected(error.to_string()))
+    }
+
+    fn find(
+        &self,
+        quarter: &str,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<PluginRecord, DeployError> {
+        let twin = self.twin.read();
+        let running = twin.deployments_of(quarter, plugin);
+        let mut wanted: Vec<_> = running
+            .filter(|d| version.is_none_or(|version| d.record.version == version))
+            .map(|d| &d.record)
+            .collect();
+        // Without a version the shadow is meant: it is what waits for a promotion.
+        wanted.sort_by_key(|record| record.stage);
+        match (wanted.as_slice(), version) {
+            ([], _) => Err(missing(quarter, plugin, version)),
+            ([first, second, ..], None) if !first.stage.acts() && !second.stage.acts() => {
+                Err(DeployError::Conflict(format!(
+                    "{plugin} has several shadows in {quarter}: name the version"
+                )))
+            }
+            ([first, ..], _) => Ok((*first).clone()),
+        }
+    }
+
+    fn quarters_of_labs(&self) -> Vec<String> {
+        let known = self.all_quarters();
+        let of_labs = |quarter: &String| {
+            self.labs
+                .values()
+                .any(|lab| lab.quarters.contains(quarter))
+        };
+        known.into_iter().filter(of_labs).collect()
+    }
+
+    fn all_quarters(&self) -> Vec<String> {
+        let twin = self.twin.read();
+        let quarters = twin.quarters().iter();
+        quarters.map(|quarter| quarter.record.id.clone()).collect()
+    }
+
+    async fn done(&self, events: Vec<Deployed>) -> Result<Done, DeployError> {
+        let quarters = events.iter().map(|d| d.record.quarter.clone()).collect();
+        let record = events.first().map(|d| d.record.clone()).unwrap_or_default();
+        let events = events.into_iter().map(Event::PluginDeployed).collect();
+        let position = self.append(events).await?;
+        let twin = self.twin.read();
+        let placed = twin
+            .deployments_of(&record.quarter, &record.plugin)
+            .any(|d| d.record.same_program(&record) && d.record.stage == record.stage);
+        if !placed {
+            return Err(DeployError::Conflict(format!(
+                "quarter {} runs {} plugins already, shadows included",
+                record.quarter,
+                crate::state::MAX_PLUGINS
+            )));
+        }
+        Ok(Done {
+            position,
+            plugin: record.plugin,
+            version: record.version,
+            stage: record.stage,
+            quarters,
+        })
+    }
+
+    /// Appends the events and waits until they are on disk and folded; the last one's position.
+    async fn append(&self, events: Vec<Event<'static>>) -> Result<u64, DeployError> {
+        let at = Millis::now();
+        let mut batch = Batch::new();
+        for event in events {
+            let entry = Entry { at, event };
+            batch
+                .push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()))
+                .map_err(|error| DeployError::Rejected(error.to_string()))?;
+        }
+        let position = self.journal.append(&batch)?;
+        let mut folded = self.folded.clone();
+        let waited = timeout(PATIENCE, folded.wait_for(|folded| *folded >= position)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(position),
+            _ => Err(DeployError::TimedOut),
+        }
+    }
+}
+
+fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {
+    Deployed {
+        record,
+        how,
+        by: request.by.clone(),
+        why: request.why.clone(),
+    }
+}
+
+fn missing(quarter: &str, plugin: &str, version: Option<&str>) -> DeployError {
+    let version = version.map(|v| format!(" {v}")).unwrap_or_default();
+    DeployError::NotFound(format!("{plugin}{version} does not run in {quarter}"))
+}
+
+/// A package that cannot be used is the sender's fault.
+fn rejected(error: ArtifactError) -> DeployError {
+    match error {
+        ArtifactError::Load(error) => DeployError::Rejected(error.to_string()),
+        other => other.into(),
+    }
+}
+
+/// The work of a blocking task; a panic in it is an internal fault.
+fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, DeployError> {
+    result.map_err(|error| DeployError::Rejected(format!("the check broke off: {error}")))
+}
