@@ -15,7 +15,7 @@ fn lab() -> Lab<Dust> {
 fn said(lab: &mut Lab<Dust>, means: &[f64]) -> Vec<Said> {
     let hours = means.iter().zip(1..);
     hours
-        .flat_map(|(mean, hour)| lab.window("box-1", "pm10", 3600, hour * HOUR_MS, *mean, 1.0))
+        .flat_map(|(mean, hour)| lab.window("box-1", "pm10", 3600, *mean, hour * HOUR_MS))
         .collect()
 }
 
@@ -37,7 +37,7 @@ fn two_bad_hours_in_a_row_raise_and_three_good_ones_clear() {
 fn the_mean_of_a_day_needs_eighteen_hours() {
     let mut lab = lab();
     assert_eq!(said(&mut lab, &[10.0; 17]), []);
-    let said = lab.window("box-1", "pm10", 3600, 18 * HOUR_MS, 28.0, 1.0);
+    let said = lab.window("box-1", "pm10", 3600, 28.0, 18 * HOUR_MS);
     let [Said::Derived { metric, value, .. }] = &said[..] else {
         panic!("{said:?}");
     };

@@ -76,13 +76,14 @@ function step(place: Place, settings: Settings, mean: number | null): Decision["
 }
 
 function note(place: Place, endMs: number, mean: number | null): void {
-  const oldest = place.newestMs - (DAY_HOURS - 1) * HOUR_MS;
-  const kept = place.hours.filter(([end]) => end >= oldest && end !== endMs);
-  if (mean !== null && endMs >= oldest) {
-    kept.push([endMs, mean]);
-    kept.sort(([a], [b]) => a - b);
-  }
-  place.hours = kept;
+  const { hours, newestMs } = place;
+  const oldest = newestMs - (DAY_HOURS - 1) * HOUR_MS;
+  while (hours[0] && hours[0][0] < oldest) hours.shift();
+  let at = hours.length;
+  while (at > 0 && hours[at - 1]![0] >= endMs) at--;
+  const known = hours[at]?.[0] === endMs ? 1 : 0;
+  if (mean === null || endMs < oldest) hours.splice(at, known);
+  else hours.splice(at, known, [endMs, mean]);
 }
 
 function dayMean(place: Place): number | null {

@@ -1,4 +1,4 @@
-"""The rule without a node. `python3 -m unittest`"""
+"""The rule without a node. `python3 -m unittest discover src`"""
 
 import unittest
 
