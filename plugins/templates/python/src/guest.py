@@ -37,16 +37,26 @@ def nothing() -> types.Output:
     return types.Output(types.Derived([], [], [], []), [], [])
 
 
-class Rule(exports.Rule):
+class State:
+    """What was looked up, and what is remembered."""
+
     def __init__(self):
+        self.pm10 = self.day_mean = self.high = 0
+        self.settings = None
         self.places = {}
 
+
+# Of the module: every call comes to a new `Rule`.
+state = State()
+
+
+class Rule(exports.Rule):
     def init(self, dict_, config):
-        self.pm10 = id_of(dict_.metrics, "pm10")
-        self.day_mean = id_of(dict_.metrics, "pm10_24h")
-        self.high = id_of(dict_.topics, "pm10_high")
+        state.pm10 = id_of(dict_.metrics, "pm10")
+        state.day_mean = id_of(dict_.metrics, "pm10_24h")
+        state.high = id_of(dict_.topics, "pm10_high")
         config = dict(config)
-        self.settings = Settings(
+        state.settings = Settings(
             limit=number(config, "limit.pm10_high.1", 0),
             clear_margin=number(config, "clear_margin", 0),
             coverage=number(config, "coverage", 0),
@@ -61,16 +71,16 @@ class Rule(exports.Rule):
         )
         # A row's number counts the readings before the windows.
         for cause, (asset, metric, span_s, end_ms, mean, coverage) in enumerate(rows, len(readings.asset)):
-            if metric != self.pm10 or span_s != 3600:
+            if metric != state.pm10 or span_s != 3600:
                 continue
-            place = self.places.setdefault(asset, Place())
-            alarm, day_mean = on_hour(place, self.settings, end_ms, mean, coverage)
+            place = state.places.setdefault(asset, Place())
+            alarm, day_mean = on_hour(place, state.settings, end_ms, mean, coverage)
             if alarm:
                 output.alerts.append(self.alert(asset, alarm == "raise", mean, cause))
             if day_mean is not None:
                 derived = output.derived
                 derived.asset.append(asset)
-                derived.metric.append(self.day_mean)
+                derived.metric.append(state.day_mean)
                 derived.value.append(day_mean)
                 derived.ts_ms.append(place.newest_ms)
         return output
@@ -78,7 +88,7 @@ class Rule(exports.Rule):
     def alert(self, asset, is_raised, mean, cause):
         return types.Alert(
             asset=asset,
-            topic=self.high,
+            topic=state.high,
             severity=types.Severity.WARNING if is_raised else types.Severity.INFO,
             code=1,
             raise_=is_raised,
@@ -90,7 +100,7 @@ class Rule(exports.Rule):
     def on_assets(self, changed):
         for asset in changed:
             if asset.kind == "":
-                self.places.pop(asset.id, None)
+                state.places.pop(asset.id, None)
 
     def on_tick(self, now_ms):
         return nothing()
@@ -99,16 +109,16 @@ class Rule(exports.Rule):
         """JSON, everything in order: the same state is the same bytes."""
         places = [
             [asset, p.newest_ms, sorted(p.hours.items()), p.active, p.past, p.clear]
-            for asset, p in sorted(self.places.items())
+            for asset, p in sorted(state.places.items())
         ]
         return json.dumps([STATE_VERSION, places]).encode()
 
-    def restore(self, state):
+    def restore(self, saved):
         try:
-            version, places = json.loads(state)
+            version, places = json.loads(saved)
             if version != STATE_VERSION:
                 raise ValueError(f"version {version}")
-            self.places = {
+            state.places = {
                 asset: Place(newest_ms, {end: mean for end, mean in hours}, active, past, clear)
                 for asset, newest_ms, hours, active, past, clear in places
             }
