@@ -19,8 +19,16 @@ use crate::manifest::MAX_MEMORY;
 
 /// Instances of all plugins, versions and quarters at once. Each reserves address space, not memory.
 const INSTANCES: u32 = 512;
-/// Core instances of one component: its module and the two that wit-component adds for imports.
-const CORE_PER_COMPONENT: u32 = 4;
+/// Core instances of one component at most: its module and the two that wit-component adds for
+/// imports; of one whose WASI was stubbed, those of the stubs too; of one in Python 38.
+const CORE_PER_COMPONENT: u32 = 64;
+/// Core instances of all components at once.
+const CORE_INSTANCES: u32 = INSTANCES * 8;
+/// Memories of one component at most: its own; of one whose WASI was stubbed, those of the stubs too.
+/// The quota is on their sum.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+/// Memories of all components at once.
+const MEMORIES: u32 = INSTANCES * 2;
 /// Stack of a guest, bytes.
 const STACK: usize = 512 << 10;
 /// How often the epoch moves.
@@ -122,16 +130,18 @@ impl Host {
 fn config() -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * CORE_PER_COMPONENT)
+        .total_core_instances(CORE_INSTANCES)
         .max_core_instances_per_component(CORE_PER_COMPONENT)
-        .total_memories(INSTANCES)
-        .max_memories_per_component(1)
+        .total_memories(MEMORIES)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_memories_per_module(1)
-        .total_tables(INSTANCES * 2)
-        .max_tables_per_component(2)
+        .total_tables(INSTANCES * 4)
+        .max_tables_per_component(4)
         .max_tables_per_module(1)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY as usize);
+    // Memories of several components in one: without multi-memory, code between them that wasmtime
+    // makes itself does not validate, and it panics. A module still has one.
     let mut config = Config::new();
     config
         .concurrency_support(false)
@@ -140,7 +150,6 @@ fn config() -> Config {
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
         .max_wasm_stack(STACK)
         .wasm_backtrace_max_frames(None)
         .parallel_compilation(true);

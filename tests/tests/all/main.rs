@@ -26,6 +26,8 @@ mod hostile;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod plugin_languages;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod sessions;

@@ -45,6 +45,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Print the MQTT filter of the area around a place.
     Area(area::AreaArgs),
+    /// A lab's rules: begin, build, sign.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Who may log in.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -133,6 +136,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Area(args) => area::run(&args),
+        Command::Plugin(command) => plugin::run(&command),
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),

@@ -155,7 +155,11 @@ impl AtWork {
 
     fn count(&mut self, batch: &PluginBatch, answer: &Answer, spent: u64) {
         let rows = batch.batch.rows() as u64;
-        let dropped: u64 = answer.dropped.iter().map(|(_, rows)| u64::from(*rows)).sum();
+        let dropped: u64 = answer
+            .dropped
+            .iter()
+            .map(|(_, rows)| u64::from(*rows))
+            .sum();
         let failed = u64::from(answer.failure.is_some());
         let stats = &mut self.stats;
         stats.batches += 1;

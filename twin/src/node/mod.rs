@@ -438,7 +438,11 @@ fn last_will(position: u64) -> Vec<u8> {
 fn labs(config: &Config) -> Vec<Lab> {
     let lab = |lab: &crate::config::Lab| Lab {
         id: lab.id.clone(),
-        keys: lab.keys.iter().filter_map(|key| key.parse::<PublicKey>().ok()).collect(),
+        keys: lab
+            .keys
+            .iter()
+            .filter_map(|key| key.parse::<PublicKey>().ok())
+            .collect(),
         quarters: lab.quarters.clone().unwrap_or_else(|| vec![lab.id.clone()]),
     };
     config.labs.iter().map(lab).collect()

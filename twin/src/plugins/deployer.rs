@@ -289,7 +289,10 @@ impl Deployer {
         let Some(signature) = &package.signature else {
             return refused("the manifest is not signed: quartier plugin sign".to_owned());
         };
-        let verdicts = lab.keys.iter().map(|key| key.verify(&package.manifest, signature));
+        let verdicts = lab
+            .keys
+            .iter()
+            .map(|key| key.verify(&package.manifest, signature));
         let mut why = format!("lab {} has no keys", lab.id);
         for verdict in verdicts {
             match verdict {
@@ -368,11 +371,8 @@ impl Deployer {
 
     fn quarters_of_labs(&self) -> Vec<String> {
         let known = self.all_quarters();
-        let of_labs = |quarter: &String| {
-            self.labs
-                .values()
-                .any(|lab| lab.quarters.contains(quarter))
-        };
+        let of_labs =
+            |quarter: &String| self.labs.values().any(|lab| lab.quarters.contains(quarter));
         known.into_iter().filter(of_labs).collect()
     }
 

@@ -75,7 +75,10 @@ fn reading(at: i64, asset: &str, metric: &str, value: f64, time: i64) -> Vec<u8>
 }
 
 fn decision(at: i64, batch: u64, raise: bool) -> Vec<u8> {
-    entry(at, Event::Decided(decided(at, RUN, batch, Stage::Quarter, raise)))
+    entry(
+        at,
+        Event::Decided(decided(at, RUN, batch, Stage::Quarter, raise)),
+    )
 }
 
 fn decided(at: i64, run: u64, batch: u64, stage: Stage, raise: bool) -> Decision {
@@ -382,7 +385,10 @@ fn a_version_that_takes_over_gets_exactly_what_follows() {
     ];
     let left = fold(&mut twin, 1, &journal);
     let (one, two) = ("1.0.0".to_owned(), "2.0.0".to_owned());
-    assert_eq!(seen(&left), [(one, RUN, vec![1.0, 2.0]), (two, RUN, vec![3.0])]);
+    assert_eq!(
+        seen(&left),
+        [(one, RUN, vec![1.0, 2.0]), (two, RUN, vec![3.0])]
+    );
     let numbers: Vec<_> = left.batches().iter().map(|b| b.number).collect();
     assert_eq!(numbers, [0, 1], "the line of batches goes on");
     assert_eq!(twin.past("a", "p").unwrap().history[0].version, "1.0.0");
@@ -400,7 +406,10 @@ fn a_shadow_sees_the_same_readings_and_its_decisions_change_nothing() {
         entry(3, Event::Decided(decided(3, 3, 0, Stage::Shadow, true))),
     ];
     let left = fold(&mut twin, 1, &journal);
-    let values: Vec<_> = seen(&left).into_iter().map(|(_, run, v)| (run, v)).collect();
+    let values: Vec<_> = seen(&left)
+        .into_iter()
+        .map(|(_, run, v)| (run, v))
+        .collect();
     assert_eq!(values, [(RUN, vec![1.0]), (3, vec![1.0])]);
     assert_eq!((left.decisions, left.alerts, left.changes), (1, 0, 1));
     assert!(twin.alerts().is_empty());
@@ -425,7 +434,11 @@ fn a_promoted_shadow_brings_its_alerts_and_late_answers_count_once() {
     assert_eq!((deployment.run, &*deployment.record.version), (3, "2.0.0"));
     let late = entry(5, Event::Decided(decided(5, RUN, 0, Stage::Quarter, false)));
     let left = fold(&mut twin, 8, &[late.clone()]);
-    assert_eq!((left.changes, left.alerts), (1, 0), "its value counts, its alert does not");
+    assert_eq!(
+        (left.changes, left.alerts),
+        (1, 0),
+        "its value counts, its alert does not"
+    );
     let again = fold(&mut twin, 9, &[late]);
     assert_eq!((again.changes, again.decisions), (0, 0));
 }
@@ -455,7 +468,10 @@ fn a_removed_plugin_takes_its_alerts_with_it() {
 fn a_parked_plugin_gets_nothing_until_another_version_comes() {
     use crate::event::Parked;
     let mut twin = Twin::new();
-    let parked = Parked { run: RUN, waiting: 7 };
+    let parked = Parked {
+        run: RUN,
+        waiting: 7,
+    };
     let journal = [
         entry(0, quarter("a")),
         entry(0, plugin("a")),

@@ -1,9 +1,17 @@
 //! `quartier plugin`: a lab's rule, from an empty folder to what runs in the city. One file a
 //! command, or a few that belong together.
 
+mod build;
 mod deploy;
+mod keygen;
+mod language;
 mod logs;
 mod manage;
+mod new;
+mod project;
+mod sample;
+mod sign;
+mod templates;
 
 use clap::Subcommand;
 
@@ -12,6 +20,14 @@ use super::Outcome;
 /// A lab's rules.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Make the folder of a new rule: manifest, a page of code with its test, a sample, a README.
+    New(new::NewArgs),
+    /// Make the component of a rule: dist/manifest.toml and dist/component.wasm.
+    Build(build::BuildArgs),
+    /// Make the key that signs a lab's rules, and its public key.
+    Keygen(keygen::KeygenArgs),
+    /// Sign what was built: dist/manifest.sig.
+    Sign(sign::SignArgs),
     /// Deploy a signed package to a node.
     Deploy(deploy::DeployArgs),
     /// Print what runs on a node, shadows included, with its figures.
@@ -32,6 +48,10 @@ pub(super) enum PluginCommand {
 
 pub(super) fn run(command: &PluginCommand) -> Outcome {
     match command {
+        PluginCommand::New(args) => new::run(args),
+        PluginCommand::Build(args) => build::run(args),
+        PluginCommand::Keygen(args) => keygen::run(args),
+        PluginCommand::Sign(args) => sign::run(args),
         PluginCommand::Deploy(args) => deploy::run(args),
         PluginCommand::List(args) => manage::list(args),
         PluginCommand::Show(args) => manage::show(args),

@@ -67,11 +67,7 @@ impl Twin {
         };
         let (mut routes, mut interested, mut spans) = (0u16, 0u16, Spans::default());
         for (slot, deployment) in quarter.deployments.iter().enumerate() {
-            let Some(record) = deployment
-                .as_ref()
-                .filter(|d| !d.parked)
-                .map(|d| &d.record)
-            else {
+            let Some(record) = deployment.as_ref().filter(|d| !d.parked).map(|d| &d.record) else {
                 continue;
             };
             if !record.kinds.is_empty() && !record.kinds.iter().any(|kind| kind == asset.kind()) {
@@ -157,7 +153,11 @@ impl Twin {
                 continue;
             }
             deployment.begin(position);
-            let view = View { asset, streams: &self.streams, metrics: &self.lookup.metrics };
+            let view = View {
+                asset,
+                streams: &self.streams,
+                metrics: &self.lookup.metrics,
+            };
             view.of(&deployment.record.properties, &mut deployment.seen.readings);
             let batch = &mut deployment.pending;
             batch.asset.push(stream.asset);
@@ -183,7 +183,11 @@ impl Twin {
             let Some(quarter) = self.quarters.get_mut(usize::from(asset.quarter)) else {
                 continue;
             };
-            let view = View { asset, streams: &self.streams, metrics: &self.lookup.metrics };
+            let view = View {
+                asset,
+                streams: &self.streams,
+                metrics: &self.lookup.metrics,
+            };
             for deployment in quarter.deployments.iter_mut().flatten() {
                 let record = &deployment.record;
                 if deployment.parked {
@@ -237,6 +241,10 @@ impl View<'_> {
             let stream = self.streams.get(stream as usize)?;
             (stream.rev > 0).then_some(stream.value)
         };
-        row.extend(properties.iter().map(|name| value(name).unwrap_or(f64::NAN)));
+        row.extend(
+            properties
+                .iter()
+                .map(|name| value(name).unwrap_or(f64::NAN)),
+        );
     }
 }
