@@ -51,8 +51,18 @@ pub fn data(folder: &str) -> Option<PathBuf> {
 
 /// The health plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
 pub fn health_plugin() -> Option<PathBuf> {
-    let path = std::env::var_os("QUARTIER_PLUGIN_HEALTH").map_or_else(
-        || workspace().join("plugins/target/components/health"),
+    component("health", "QUARTIER_PLUGIN_HEALTH")
+}
+
+/// The test guest that misbehaves as its `mode` says, and commands wallboxes; `None`, said on
+/// stderr, where it was not built.
+pub fn hostile_plugin() -> Option<PathBuf> {
+    component("hostile", "QUARTIER_PLUGIN_HOSTILE")
+}
+
+fn component(name: &str, variable: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map_or_else(
+        || workspace().join("plugins/target/components").join(name),
         PathBuf::from,
     );
     if path.join("component.wasm").is_file() {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::event::Stage;
+use crate::event::{self, Stage};
 
 pub use load::ConfigError;
 pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
@@ -52,6 +52,9 @@ pub struct Config {
     /// Labs that may deploy plugins.
     #[serde(default, rename = "lab")]
     pub labs: Vec<Lab>,
+    /// Safety limits of commands to devices.
+    #[serde(default, rename = "interlock")]
+    pub interlocks: Vec<Interlock>,
 }
 
 /// Who this node is.
@@ -217,6 +220,44 @@ pub struct Plugin {
     /// Keys of the manifest's `[config]` that are otherwise here.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+}
+
+/// A safety limit of commands to devices, whoever asks for them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Interlock {
+    /// Asset kind it is for; absent: every one.
+    pub kind: String,
+    /// Property it guards; absent: every one.
+    pub property: String,
+    /// Metric of the same asset that `above` and `below` are held against.
+    pub metric: String,
+    /// Commands are held while the metric is above.
+    pub above: Option<f64>,
+    /// Commands are held while the metric is below.
+    pub below: Option<f64>,
+    /// Smallest value that may be commanded at all.
+    pub min: Option<f64>,
+    /// Largest value that may be commanded at all.
+    pub max: Option<f64>,
+    /// For people: why.
+    pub reason: String,
+}
+
+impl From<&Interlock> for event::Interlock {
+    fn from(configured: &Interlock) -> Self {
+        let Interlock { kind, property, metric, above, below, min, max, reason } = configured;
+        Self {
+            kind: kind.clone(),
+            property: property.clone(),
+            metric: metric.clone(),
+            above: *above,
+            below: *below,
+            min: *min,
+            max: *max,
+            reason: reason.clone(),
+        }
+    }
 }
 
 /// A quarter lab whose signed plugins are taken over HTTP.

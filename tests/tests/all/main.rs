@@ -10,6 +10,8 @@ mod asyncapi;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;

@@ -4,7 +4,7 @@ use quartier_plugin_host::Package;
 
 use super::StartError;
 use crate::config::Config;
-use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed};
+use crate::event::{Deployed, Event, How, Interlock, Origin, PluginRecord, Removed};
 use crate::model::{AssetRecord, QuarterRecord};
 use crate::plugins::{Artifacts, record_of};
 use crate::registry::{load_assets, load_cells};
@@ -15,6 +15,7 @@ pub(super) struct Declared {
     quarters: Vec<QuarterRecord>,
     assets: Vec<AssetRecord>,
     plugins: Vec<PluginRecord>,
+    interlocks: Vec<Interlock>,
 }
 
 impl Declared {
@@ -50,6 +51,7 @@ impl Declared {
             quarters,
             assets,
             plugins,
+            interlocks: config.interlocks.iter().map(Interlock::from).collect(),
         })
     }
 
@@ -84,6 +86,9 @@ impl Declared {
                     ..Removed::default()
                 }));
             }
+        }
+        if twin.commands().interlocks() != self.interlocks {
+            events.push(Event::InterlocksPut(self.interlocks.clone()));
         }
         for record in &self.plugins {
             let past = twin.past(&record.quarter, &record.plugin);

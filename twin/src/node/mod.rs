@@ -35,6 +35,7 @@ use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
 use crate::mqtt::Mqtt;
 use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs};
+use crate::recorder::Recorder;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
 use crate::state::Twin;
@@ -249,11 +250,11 @@ impl Node {
             }
             None => None,
         };
+        let recorder = Recorder::new(Arc::clone(&journal), engine.folded());
         let deployer = Arc::new(Deployer::new(
             artifacts,
-            Arc::clone(&journal),
+            recorder.clone(),
             Arc::clone(&twin),
-            engine.folded(),
             labs(config),
         ));
         let status = Arc::new(Status {
@@ -271,6 +272,7 @@ impl Node {
             store: Arc::clone(&store),
             deployer,
             logs,
+            recorder,
             access: Arc::clone(&access),
             figures,
             entrances: match (&config.mqtt.external, mqtt_address) {

@@ -2,24 +2,17 @@
 //! then one event in the journal does it, and what follows is the fold's.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use quartier_plugin_host::{Package, Plugin, PublicKey, Runner};
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use super::{ArtifactError, Artifacts, dictionary, record_of};
-use crate::event::{Deployed, Entry, Event, How, Origin, PluginRecord, Removed, Stage};
-use crate::journal::{AppendError, Batch, Journal};
-use crate::model::Millis;
+use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed, Stage};
+use crate::recorder::{RecordError, Recorder};
 use crate::state::Twin;
 use crate::vocabulary::Vocabulary;
-
-/// How long an event may take to be on disk and folded.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A quarter lab that may deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,20 +69,16 @@ pub enum DeployError {
     /// The package cannot be kept.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// The journal does not take the event.
-    #[error("journal: {0}")]
-    Journal(#[from] AppendError),
-    /// The event was not folded in time; it may still be.
-    #[error("the event was not folded within {} s; look at the plugin's state", PATIENCE.as_secs())]
-    TimedOut,
+    /// The event is not in the journal, or not known to be.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Changes what runs.
 pub struct Deployer {
     artifacts: Arc<Artifacts>,
-    journal: Arc<dyn Journal>,
+    recorder: Recorder,
     twin: Arc<RwLock<Twin>>,
-    folded: watch::Receiver<u64>,
     labs: HashMap<String, Lab>,
 }
 
@@ -97,17 +86,15 @@ impl Deployer {
     /// For a node.
     pub fn new(
         artifacts: Arc<Artifacts>,
-        journal: Arc<dyn Journal>,
+        recorder: Recorder,
         twin: Arc<RwLock<Twin>>,
-        folded: watch::Receiver<u64>,
         labs: Vec<Lab>,
     ) -> Self {
         let labs = labs.into_iter().map(|lab| (lab.id.clone(), lab)).collect();
         Self {
             artifacts,
-            journal,
+            recorder,
             twin,
-            folded,
             labs,
         }
     }
@@ -259,7 +246,7 @@ impl Deployer {
             by: request.by,
             why: request.why,
         };
-        let position = self.append(vec![Event::PluginRemoved(removed)]).await?;
+        let position = self.recorder.record(vec![Event::PluginRemoved(removed)]).await?;
         Ok(Done {
             position,
             plugin: record.plugin,
@@ -386,7 +373,7 @@ impl Deployer {
         let quarters = events.iter().map(|d| d.record.quarter.clone()).collect();
         let record = events.first().map(|d| d.record.clone()).unwrap_or_default();
         let events = events.into_iter().map(Event::PluginDeployed).collect();
-        let position = self.append(events).await?;
+        let position = self.recorder.record(events).await?;
         let twin = self.twin.read();
         let placed = twin
             .deployments_of(&record.quarter, &record.plugin)
@@ -405,25 +392,6 @@ impl Deployer {
             stage: record.stage,
             quarters,
         })
-    }
-
-    /// Appends the events and waits until they are on disk and folded; the last one's position.
-    async fn append(&self, events: Vec<Event<'static>>) -> Result<u64, DeployError> {
-        let at = Millis::now();
-        let mut batch = Batch::new();
-        for event in events {
-            let entry = Entry { at, event };
-            batch
-                .push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()))
-                .map_err(|error| DeployError::Rejected(error.to_string()))?;
-        }
-        let position = self.journal.append(&batch)?;
-        let mut folded = self.folded.clone();
-        let waited = timeout(PATIENCE, folded.wait_for(|folded| *folded >= position)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(position),
-            _ => Err(DeployError::TimedOut),
-        }
     }
 }
 
