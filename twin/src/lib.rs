@@ -19,6 +19,7 @@ pub mod mqtt;
 pub mod node;
 pub mod plugins;
 pub mod registry;
+pub mod rerun;
 pub mod snapshots;
 pub mod state;
 pub mod status;
