@@ -17,8 +17,8 @@ use crate::instance::{Inside, link};
 use crate::limits::TABLE_ELEMENTS;
 use crate::manifest::MAX_MEMORY;
 
-/// Instances of all plugins and quarters at once.
-const INSTANCES: u32 = 128;
+/// Instances of all plugins, versions and quarters at once. Each reserves address space, not memory.
+const INSTANCES: u32 = 512;
 /// Core instances of one component: its module and the two that wit-component adds for imports.
 const CORE_PER_COMPONENT: u32 = 4;
 /// Stack of a guest, bytes.

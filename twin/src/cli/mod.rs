@@ -3,8 +3,11 @@
 mod area;
 mod cert;
 mod check;
+mod command;
 mod demo;
 mod edit;
+mod node_client;
+mod plugin;
 mod publish;
 mod replay;
 mod rules;
@@ -51,6 +54,12 @@ enum Command {
     /// Certificates for TLS.
     #[command(subcommand)]
     Cert(cert::CertCommand),
+    /// Commands to devices: what waits, what was sent, and asking for one.
+    #[command(subcommand)]
+    Command(command::CommandCommand),
+    /// A lab's rules.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -127,6 +136,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
+        Command::Command(command) => command::run(&command),
+        Command::Plugin(command) => plugin::run(&command),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());

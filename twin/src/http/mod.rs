@@ -1,4 +1,5 @@
-//! HTTP: health, figures and the reading half of the API. It reads the twin and changes nothing.
+//! HTTP: health, figures and the API. It reads the twin; what it changes, it changes by events in
+//! the journal.
 //!
 //! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
 
@@ -10,11 +11,13 @@ mod health;
 mod lists;
 mod mqtt_ws;
 mod plain;
+mod plugins;
 mod problem;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
@@ -60,6 +63,17 @@ pub struct Api {
     pub entrances: Entrances,
     /// What they may do over WebSocket.
     pub websockets: WebSockets,
+    /// Becomes true when the node ends: streams end then.
+    pub ended: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// Metrics that speak of a household or a person.
+    fn personal_metrics(&self) -> HashSet<String> {
+        let twin = self.status.twin.read();
+        let personal = twin.metrics().iter().filter(|metric| metric.personal);
+        personal.map(|metric| metric.name.to_string()).collect()
+    }
 }
 
 /// Serves until `ended` is true and requests under way are answered.
@@ -104,6 +118,7 @@ fn router(api: Api) -> Router {
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))
         .route("/api/v1/dead-letters", get(lists::dead_letters))
+        .merge(plugins::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
@@ -115,7 +130,7 @@ fn router(api: Api) -> Router {
 #[openapi(
     info(
         title = "Quartier",
-        description = "Digital twins of city quarters: reading",
+        description = "Digital twins of city quarters",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -127,6 +142,14 @@ fn router(api: Api) -> Router {
         lists::quarters,
         lists::alerts,
         lists::dead_letters,
+        plugins::list,
+        plugins::one,
+        plugins::deploy,
+        plugins::promote,
+        plugins::rollback,
+        plugins::remove,
+        plugins::logs,
+        plugins::comparison,
         assets::list,
         assets::one,
         cells::list,

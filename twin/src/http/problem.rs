@@ -61,6 +61,14 @@ impl Problem {
         }
     }
 
+    pub(super) fn too_large(detail: impl Into<String>) -> Self {
+        Self {
+            status: 413,
+            title: "Too large",
+            detail: detail.into(),
+        }
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             status: 503,

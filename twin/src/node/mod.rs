@@ -286,6 +286,7 @@ impl Node {
                 max_packet: config.mqtt.max_packet,
                 allow_origins: config.http.allow_origins.clone().into(),
             },
+            ended: ended.clone(),
         };
         if let Some((listener, tls)) = http.tls {
             let listener = http::TlsListener::new(listener, tls);

@@ -16,6 +16,7 @@ use crate::event::{Deployed, Entry, Event, How, Origin, PluginRecord, Removed, S
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
 use crate::state::Twin;
+use crate::vocabulary::Vocabulary;
 
 /// How long an event may take to be on disk and folded.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -139,12 +140,29 @@ impl Deployer {
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
         self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
+        knows(&record)?;
         self.fits(&record)?;
         self.try_out(plugin, &record).await?;
         let artifacts = Arc::clone(&self.artifacts);
         joined(spawn_blocking(move || artifacts.keep(&package)).await)??;
         let deployed = deployed(record, How::Deploy, &request);
         self.done(vec![deployed]).await
+    }
+
+    /// The stage that a promotion of this version would reach.
+    ///
+    /// # Errors
+    /// There is no such version, or no stage behind its own.
+    pub fn next_stage(
+        &self,
+        quarter: &str,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<Stage, DeployError> {
+        let record = self.find(quarter, plugin, version)?;
+        record.stage.next().ok_or_else(|| {
+            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
+        })
     }
 
     /// Takes a version one stage further. `to`: where somebody expects it to come; `quarters`: the
@@ -161,9 +179,7 @@ impl Deployer {
         request: Request,
     ) -> Result<Done, DeployError> {
         let record = self.find(&request.quarter, plugin, version)?;
-        let next = record.stage.next().ok_or_else(|| {
-            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
-        })?;
+        let next = self.next_stage(&request.quarter, plugin, version)?;
         if to.is_some_and(|to| to != next) {
             return Err(DeployError::Conflict(format!(
                 "{plugin} {} is at stage {}; the next one is {}",
@@ -409,6 +425,18 @@ impl Deployer {
             _ => Err(DeployError::TimedOut),
         }
     }
+}
+
+/// An interlock on a metric that nobody knows would never hold a command back.
+fn knows(record: &PluginRecord) -> Result<(), DeployError> {
+    let interlocks = record.commands.iter().flat_map(|command| &command.interlocks);
+    let mut metrics = interlocks.map(|interlock| &interlock.metric);
+    let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
+    unknown.map_or(Ok(()), |metric| {
+        Err(DeployError::Rejected(format!(
+            "commands.interlocks.metric: the vocabulary has no {metric:?}"
+        )))
+    })
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {

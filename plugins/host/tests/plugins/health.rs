@@ -9,8 +9,9 @@ const T0: u64 = 490_000 * HOUR;
 // In the order of the manifest.
 const PM2_5: u32 = 100;
 const NO2: u32 = 102;
-const EAQI: u32 = 105;
-const LQI: u32 = 106;
+const EAQI: u32 = 110;
+const LQI: u32 = 111;
+const NO2_HOURS: u32 = 118;
 
 fn health() -> Runner {
     runner(&plugin("health"), &[])
@@ -53,9 +54,11 @@ fn an_hour_of_poor_air_is_indexed_and_the_second_raises_the_alert() {
         ..hour(0)
     });
     assert_eq!(first.failure, None);
-    assert_eq!(first.output.derived.metric, [EAQI, LQI]);
-    assert_eq!(first.output.derived.value, [4.0, 4.0]);
-    assert_eq!(first.output.derived.ts_ms, [T0, T0]);
+    // The second window corrects the index; the year's first hour of NO2 begins its count.
+    let metrics = [EAQI, LQI, EAQI, LQI, NO2_HOURS];
+    assert_eq!(first.output.derived.metric, metrics);
+    assert_eq!(first.output.derived.value, [2.0, 2.0, 4.0, 4.0, 0.0]);
+    assert_eq!(first.output.derived.ts_ms, [T0; 5]);
     assert_eq!(first.output.alerts, []);
     let second = runner.run(&hour(1));
     let [alert] = second.output.alerts.as_slice() else {
