@@ -10,7 +10,7 @@ use crate::journal::{FileReader, JournalFiles, ReadError, Reader};
 use crate::model::Millis;
 use crate::plugins::{ArtifactError, Artifacts};
 use crate::snapshots::{PluginState, Snapshots};
-use crate::state::{SnapshotError, Twin};
+use crate::state::{Effects, PluginChange, SnapshotError, Twin};
 
 /// Why the journal cannot be run again.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,11 @@ impl DataFolder {
     /// Its programs.
     pub fn artifacts(&self) -> &Artifacts {
         &self.artifacts
+    }
+
+    /// Its programs alone.
+    pub fn into_artifacts(self) -> Artifacts {
+        self.artifacts
     }
 
     /// Position of the oldest entry.
@@ -320,4 +325,56 @@ impl DataFolder {
             states: Vec::new(),
         })
     }
+}
+
+/// The twin as it was behind a position.
+///
+/// # Errors
+/// No rerun can begin before it.
+pub fn twin_at(
+    data: &DataFolder,
+    position: u64,
+    watch: super::Watch<'_>,
+) -> Result<Twin, RerunError> {
+    let mut twin = data.base(position)?.twin;
+    let from = twin.position();
+    let mut effects = Effects::default();
+    data.each(from + 1, position, |at, entry| {
+        if at % super::WATCHED == 0 {
+            watch("approaching", at - from, Some(position - from));
+        }
+        twin.fold(at, entry, &mut effects);
+        effects.clear();
+        true
+    })?;
+    Ok(twin)
+}
+
+/// What was done that the version of a decision runs: deployed, promoted, brought back; `None`
+/// where neither snapshot nor journal say.
+///
+/// # Errors
+/// The data cannot be read.
+pub fn deployment_of(
+    data: &DataFolder,
+    position: u64,
+    decision: &Decision,
+) -> Result<Option<PluginChange>, RerunError> {
+    let mut twin = match data.base(position.saturating_sub(1)) {
+        Ok(base) => base.twin,
+        Err(RerunError::NotCovered { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut effects = Effects::default();
+    data.each(twin.position() + 1, decision.to, |position, entry| {
+        twin.fold(position, entry, &mut effects);
+        effects.clear();
+        true
+    })?;
+    let past = twin.past(&decision.quarter, &decision.plugin);
+    let changes = past.map(|past| past.changes.as_slice()).unwrap_or_default();
+    let brought = |change: &&PluginChange| {
+        change.how.is_some() && change.version == decision.version && change.position <= decision.to
+    };
+    Ok(changes.iter().rev().find(brought).cloned())
 }

@@ -56,6 +56,10 @@ impl<'a> Fork<'a> {
     ) -> Self {
         let here = |record: &PluginRecord| record.quarter == quarter;
         let lines = Lines::resume(artifacts, &twin, states, here);
+        Self::with(artifacts, twin, lines, quarter)
+    }
+
+    fn with(artifacts: &'a Artifacts, twin: Twin, lines: Lines<'a>, quarter: &str) -> Self {
         Self {
             twin,
             lines,
@@ -69,6 +73,25 @@ impl<'a> Fork<'a> {
             work: Work::default(),
             failed: None,
         }
+    }
+
+    /// From a twin, without any plugin of the quarter.
+    pub(super) fn alone(artifacts: &'a Artifacts, twin: Twin, quarter: &str) -> Self {
+        let at = twin.now();
+        let deployed = twin.deployments().map(|deployment| &deployment.record);
+        let here = deployed.filter(|record| record.quarter == quarter);
+        let gone: Vec<Removed> = here
+            .map(|record| Removed {
+                quarter: record.quarter.clone(),
+                plugin: record.plugin.clone(),
+                ..Removed::default()
+            })
+            .collect();
+        let mut fork = Self::with(artifacts, twin, Lines::new(artifacts), quarter);
+        for removed in gone {
+            fork.fold(at, Event::PluginRemoved(removed));
+        }
+        fork
     }
 
     /// The twin.
@@ -94,23 +117,13 @@ impl<'a> Fork<'a> {
         self.outputs
     }
 
-    /// Another version or other settings from here on, with the state of what runs now; `fresh`:
-    /// without it. What the record says of this plugin's deployment no longer counts.
+    /// Another version or other settings from here on, with the state of what runs now. What the
+    /// record says of this plugin's deployment no longer counts.
     ///
     /// # Errors
     /// The version does not start; the text says why.
-    pub fn deploy(&mut self, at: Millis, record: PluginRecord, fresh: bool) -> Result<(), String> {
+    pub fn deploy(&mut self, at: Millis, record: PluginRecord) -> Result<(), String> {
         let plugin = record.plugin.clone();
-        if fresh {
-            self.fold(
-                at,
-                Event::PluginRemoved(Removed {
-                    quarter: record.quarter.clone(),
-                    plugin: plugin.clone(),
-                    ..Removed::default()
-                }),
-            );
-        }
         self.failed = None;
         self.fold(
             at,

@@ -18,6 +18,7 @@ mod lines;
 mod outputs;
 mod script;
 mod survey;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -25,10 +26,11 @@ mod verify;
 mod what_if;
 
 pub use compare::Difference;
-pub use data::{DataFolder, RerunError};
+pub use data::{DataFolder, RerunError, deployment_of, twin_at};
 pub use fork::Fork;
-pub use outputs::{Changed, Kind, Output, Outputs};
+pub use outputs::{Changed, Kind, Output, Outputs, Series};
 pub use script::{InjectError, Injected, Script, ScriptError};
+pub use tally::{Tally, tally};
 pub use trial::{Trial, TrialError, trial};
 pub use verify::{Checked, Counts, Report, Verdict, Which, verify};
 pub use what_if::{Change, Comparison, WhatIf, what_if};

@@ -284,3 +284,80 @@ fn output(key: &Key, said: &Said) -> Output {
     }
     output
 }
+
+/// Outputs of one kind and name over time, in bins of equal length.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Series {
+    /// What kind.
+    pub kind: Kind,
+    /// Id of the plugin.
+    pub plugin: String,
+    /// Rule, command or metric.
+    pub name: String,
+    /// For each bin: the mean of what was derived, else how many were raised or asked for; `None`:
+    /// nothing was derived.
+    pub bins: Vec<Option<f64>>,
+}
+
+impl Outputs {
+    /// What there is to plot: kind, plugin and name of every output, each once.
+    pub fn names(&self) -> Vec<(Kind, String, String)> {
+        let mut names: Vec<(Kind, String, String)> = Vec::new();
+        for key in self.said.keys() {
+            let name = (key.kind, key.plugin.to_string(), key.name.to_string());
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Event times of the first and the last output.
+    pub fn span(&self) -> Option<(Millis, Millis)> {
+        let times = || self.told().map(|(key, said)| time_of(key, said));
+        times().min().zip(times().max())
+    }
+
+    /// The outputs of one name from `from` to `to` in `bins` bins.
+    pub fn series(
+        &self,
+        (kind, plugin, name): &(Kind, String, String),
+        (from, to): (Millis, Millis),
+        bins: usize,
+    ) -> Series {
+        let mut sums = vec![(0.0, 0u32); bins];
+        let length = (to.since(from) + 1).max(1);
+        let wanted = self.told().filter(|(key, _)| {
+            (key.kind, &*key.plugin, &*key.name) == (*kind, plugin.as_str(), name.as_str())
+        });
+        for (key, said) in wanted {
+            let after = time_of(key, said).since(from);
+            let bin = i128::from(after) * bins as i128 / i128::from(length);
+            let bin = usize::try_from(bin).ok().and_then(|bin| sums.get_mut(bin));
+            let Some((sum, count)) = bin else { continue };
+            match said {
+                Said::Value(value) => *sum += value,
+                Said::Alert(alert) if !alert.raise => continue,
+                Said::Alert(_) | Said::Command { .. } => {}
+            }
+            *count += 1;
+        }
+        let bin = |(sum, count): (f64, u32)| match kind {
+            Kind::Derived => (count > 0).then(|| sum / f64::from(count)),
+            Kind::Alert | Kind::Command => Some(f64::from(count)),
+        };
+        Series {
+            kind: *kind,
+            plugin: plugin.clone(),
+            name: name.clone(),
+            bins: sums.into_iter().map(bin).collect(),
+        }
+    }
+}
+
+fn time_of(key: &Key, said: &Said) -> Millis {
+    match said {
+        Said::Command { time, .. } => *time,
+        Said::Value(_) | Said::Alert(_) => key.time,
+    }
+}

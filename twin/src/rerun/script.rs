@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::data::{DataFolder, RerunError};
 use super::{WATCHED, Watch};
 use crate::decode::{Texts, decode};
-use crate::event::{Entry, Event};
+use crate::event::{Decision, Entry, Event};
 use crate::journal::{ReadError, Reader as _};
-use crate::model::{AssetRecord, Millis, QuarterRecord};
+use crate::model::{AssetRecord, Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::vocabulary::Vocabulary;
 
 /// Milliseconds between two ticks at most.
@@ -197,15 +197,15 @@ impl Script {
         }
     }
 
-    /// What a journal recorded of a quarter in the entries from `from` to before `upto`.
+    /// What a journal recorded of a quarter in the entries from `from` to before `upto`, and what
+    /// other plugins than `plugin` derived there, as readings.
     ///
     /// # Errors
     /// The journal cannot be read.
     pub fn recorded(
         data: &DataFolder,
-        quarter: &str,
-        from: u64,
-        upto: u64,
+        (quarter, plugin): (&str, &str),
+        (from, upto): (u64, u64),
         watch: Watch<'_>,
     ) -> Result<Self, RerunError> {
         let mut script = Self::default();
@@ -224,15 +224,45 @@ impl Script {
                 if position % WATCHED == 0 {
                     watch("reading", position - from, None);
                 }
-                match postcard::from_bytes::<Entry<'_>>(bytes).map(|entry| entry.event) {
-                    Ok(Event::Observed(observed)) if observed.quarter == quarter => {
+                let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) else {
+                    continue;
+                };
+                match entry.event {
+                    Event::Observed(observed) if observed.quarter == quarter => {
                         script.readings += observed.readings.len() as u64;
                     }
-                    Ok(Event::Ticked | Event::QuarterPut(_) | Event::AssetPut(_)) => {}
+                    Event::Ticked | Event::QuarterPut(_) | Event::AssetPut(_) => {}
+                    Event::Decided(decision)
+                        if decision.quarter == quarter && decision.plugin != plugin =>
+                    {
+                        script.derived(entry.at, &decision);
+                        continue;
+                    }
                     _ => continue,
                 }
                 script.entries.push(bytes.to_vec());
             }
+        }
+    }
+
+    fn derived(&mut self, at: Millis, decision: &Decision) {
+        let acting = decision.derived.iter().filter(|_| decision.stage.acts());
+        for derived in acting {
+            let reading = Reading {
+                metric: &derived.metric,
+                value: derived.value,
+                time: derived.time,
+                quality: Quality::Good,
+                unit: None,
+            };
+            let event = Event::Observed(Observed {
+                quarter: &decision.quarter,
+                asset: &derived.asset,
+                place: None,
+                readings: vec![reading],
+            });
+            // What was in the journal fits into an entry.
+            let _ = self.push(at, event);
         }
     }
 

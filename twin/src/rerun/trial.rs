@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
         step: &mut dyn FnMut(u64),
     ) -> Result<Fork<'a>, TrialError> {
         let twin = Twin::from_bytes(self.begin)?;
-        let mut fork = Fork::new(self.artifacts, twin, &[], &self.record.quarter);
+        let mut fork = Fork::alone(self.artifacts, twin, &self.record.quarter);
         let record = PluginRecord {
             batch,
             ..self.record.clone()
@@ -137,8 +137,7 @@ impl<'a> Stage<'a> {
 }
 
 fn deploy(fork: &mut Fork<'_>, at: Millis, record: &PluginRecord) -> Result<(), TrialError> {
-    fork.deploy(at, record.clone(), true)
-        .map_err(TrialError::Start)
+    fork.deploy(at, record.clone()).map_err(TrialError::Start)
 }
 
 /// A record for a trial of a plugin.

@@ -171,7 +171,7 @@ pub fn what_if(
         comparison.version_after = Some(record.version.clone());
         comparison.config.clone_from(&record.config);
         after
-            .deploy(wish.from, record, false)
+            .deploy(wish.from, record)
             .map_err(|why| RerunError::Asked(format!("the change does not start: {why}")))?;
     }
     run(

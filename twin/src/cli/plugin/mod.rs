@@ -2,8 +2,10 @@
 //! command, or a few that belong together.
 
 mod deploy;
+mod expected;
 mod logs;
 mod manage;
+mod test;
 
 use clap::Subcommand;
 
@@ -12,6 +14,8 @@ use super::Outcome;
 /// A lab's rules.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Run a rule on recorded readings, under the limits it will have in the node.
+    Test(Box<test::TestArgs>),
     /// Deploy a signed package to a node.
     Deploy(deploy::DeployArgs),
     /// Print what runs on a node, shadows included, with its figures.
@@ -32,6 +36,7 @@ pub(super) enum PluginCommand {
 
 pub(super) fn run(command: &PluginCommand) -> Outcome {
     match command {
+        PluginCommand::Test(args) => test::run(args),
         PluginCommand::Deploy(args) => deploy::run(args),
         PluginCommand::List(args) => manage::list(args),
         PluginCommand::Show(args) => manage::show(args),
