@@ -155,7 +155,7 @@ impl Stage {
         if let Some(data) = &args.data {
             return Self::of_journal(args, &package, data, progress);
         }
-        let artifacts = Artifacts::new(Host::new().map_err(Failure::fault)?, path);
+        let artifacts = Artifacts::new(Host::without_deadlines().map_err(Failure::fault)?, path);
         let plugin = artifacts.check(&package).map_err(Failure::usage)?;
         let (config, columns) = split(&args.set, plugin.manifest());
         let messages = match (&args.file, &args.mapping, &args.jsonl) {

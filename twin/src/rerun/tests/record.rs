@@ -48,7 +48,7 @@ pub(super) struct Recorder<'a> {
 
 /// The programs that a recorder and its folder have.
 pub(super) fn artifacts(data: &Path, packages: &[&Package]) -> (Artifacts, Vec<Plugin>) {
-    let artifacts = Artifacts::new(Host::new().unwrap(), data);
+    let artifacts = Artifacts::new(Host::without_deadlines().unwrap(), data);
     let keep = |package: &&Package| {
         artifacts.keep(package).unwrap();
         artifacts.check(package).unwrap()
@@ -121,6 +121,24 @@ impl<'a> Recorder<'a> {
                 unit: None,
             }],
         }));
+    }
+
+    /// Two and a half minutes later, a reading of PM10 and a tick.
+    pub(super) fn pm10(&mut self, value: f64) {
+        self.time += 150_000;
+        self.push(Event::Observed(Observed {
+            quarter: "q",
+            asset: "box-1",
+            place: None,
+            readings: vec![Reading {
+                metric: "pm10",
+                value,
+                time: self.now(),
+                quality: Quality::Good,
+                unit: None,
+            }],
+        }));
+        self.tick();
     }
 
     pub(super) fn tick(&mut self) {
