@@ -28,6 +28,8 @@ mod outage;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod rerun;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod topics;

@@ -4,7 +4,7 @@
 use hashbrown::HashMap;
 use quartier_plugin_host::Package;
 
-use super::data::{DataFolder, RerunError};
+use super::data::{DataFolder, RerunError, twin_at};
 use super::fork::{Fork, Work};
 use super::lines::Lines;
 use super::outputs::Outputs;
@@ -105,8 +105,8 @@ pub fn what_if(
         .as_ref()
         .map(|program| program.manifest().id.clone());
     let plugin = named.or_else(|| wish.change.plugin.clone());
+    let quarter = quarter(data, first - 1, wish, plugin.as_deref(), watch)?;
     let base = data.base(first - 1)?;
-    let quarter = quarter(&base.twin, wish, plugin.as_deref())?;
     let survey = Survey::of(data, base.twin.position() + 1, first - 1, watch)?;
     let start = Start::reach(
         data,
@@ -197,25 +197,40 @@ fn set(record: &mut PluginRecord, set: &[(String, String)]) {
     record.config.sort();
 }
 
-fn quarter(twin: &Twin, wish: &WhatIf, plugin: Option<&str>) -> Result<String, RerunError> {
+/// The quarter that is meant, as things are behind `position`.
+fn quarter(
+    data: &DataFolder,
+    position: u64,
+    wish: &WhatIf,
+    plugin: Option<&str>,
+    watch: Watch<'_>,
+) -> Result<String, RerunError> {
     if let Some(quarter) = &wish.quarter {
         return Ok(quarter.clone());
     }
-    let mut found: Vec<&str> = match plugin {
+    let mut found: Vec<String> = match plugin {
         Some(plugin) => {
+            let twin = twin_at(data, position, watch)?;
             let running = twin.deployments().map(|deployment| &deployment.record);
             let running = running.filter(|record| record.plugin == plugin);
-            running.map(|record| record.quarter.as_str()).collect()
+            running.map(|record| record.quarter.clone()).collect()
         }
-        None => wish.change.inject.iter().map(Injected::quarter).collect(),
+        None => {
+            let messages = wish.change.inject.iter();
+            messages
+                .map(|message| message.quarter().to_owned())
+                .collect()
+        }
     };
     found.sort_unstable();
     found.dedup();
     match found.as_slice() {
-        [quarter] => Ok((*quarter).to_owned()),
-        [] => Err(RerunError::Asked(
-            "the plugin runs in no quarter at that time; say --quarter".to_owned(),
-        )),
+        [quarter] => Ok(quarter.clone()),
+        [] => Err(RerunError::Asked(format!(
+            "the plugin runs in no quarter at {}: choose a later --from, or say --quarter where it \
+             is to run",
+            wish.from
+        ))),
         several => Err(RerunError::Asked(format!(
             "which quarter? say --quarter {}",
             several.join(" or --quarter ")
