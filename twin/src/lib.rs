@@ -21,6 +21,7 @@ pub mod node;
 pub mod plugins;
 pub mod recorder;
 pub mod registry;
+pub mod rerun;
 pub mod snapshots;
 pub mod state;
 pub mod status;

@@ -32,6 +32,8 @@ mod plugin_languages;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod rerun;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod topics;

@@ -103,6 +103,12 @@ impl Config {
             [Key("journal"), Key("quota_bytes")],
             format!("must be at least {LEAST_QUOTA}: a few segments have to fit"),
         )?;
+        let half = self.journal.quota_bytes / 2;
+        must(
+            self.journal.keep_bytes.is_none_or(|keep| keep <= half),
+            [Key("journal"), Key("keep_bytes")],
+            format!("must be at most half of quota_bytes, {half}: the rest is for what is needed"),
+        )?;
         self.check_quarters()?;
         self.check_influx()
     }

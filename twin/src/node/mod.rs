@@ -461,6 +461,7 @@ fn open_journal(
         floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
+        keep_bytes: config.journal.kept_bytes(),
         when_full: match config.journal.when_full {
             WhenFull::Refuse => journal::WhenFull::Refuse,
             WhenFull::DropOldest => journal::WhenFull::DropOldest,
