@@ -263,7 +263,16 @@ pub struct Interlock {
 
 impl From<&Interlock> for event::Interlock {
     fn from(configured: &Interlock) -> Self {
-        let Interlock { kind, property, metric, above, below, min, max, reason } = configured;
+        let Interlock {
+            kind,
+            property,
+            metric,
+            above,
+            below,
+            min,
+            max,
+            reason,
+        } = configured;
         Self {
             kind: kind.clone(),
             property: property.clone(),

@@ -2,6 +2,7 @@
 //!
 //! The data folder is only read; the node that works on it is not disturbed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -12,9 +13,7 @@ use super::node_client::NodeArgs;
 use super::progress::Progress;
 use super::{Failure, Outcome, print_columns};
 use crate::config::Config;
-use crate::event::Decision;
-use crate::model::Millis;
-use crate::plugins::{Explained, explain};
+use crate::explain::{Explained, Explanation, explain};
 use crate::rerun::{
     Checked, DataFolder, Report, RerunError, Verdict, Which, deployment_of, verify,
 };
@@ -100,60 +99,46 @@ pub(super) fn rerun_failure(error: RerunError) -> Failure {
 }
 
 fn show(args: &ShowArgs) -> Outcome {
-    let explained = match &args.data {
+    let (explanation, json): (Explanation, _) = match &args.data {
         Some(data) => {
             let data = DataFolder::open(data).map_err(rerun_failure)?;
-            explained(&data, args.id).map_err(rerun_failure)?
+            let explained = explained(&data, args.id).map_err(rerun_failure)?;
+            let json = serde_json::to_value(&explained).map_err(Failure::fault)?;
+            (explained.explanation, json)
         }
         None => {
             let id = args.id.to_string();
-            let answer = args
-                .node
-                .client()?
-                .get(&["api", "v1", "decisions", &id], &[])?;
-            if args.json {
-                println!("{answer}");
-                return Ok(());
-            }
-            serde_json::from_value(answer).map_err(|error| {
+            let client = args.node.client()?;
+            let answer = client.get(&["api", "v1", "decisions", &id], &[])?;
+            let explanation = answer["explanation"].clone();
+            let explanation = serde_json::from_value(explanation).map_err(|error| {
                 let what = format!("the node speaks another version of the API: {error}");
                 Failure::fault(anyhow!(what))
-            })?
+            })?;
+            (explanation, answer)
         }
     };
-    if args.json {
-        let text = serde_json::to_string(&explained).map_err(Failure::fault)?;
-        println!("{text}");
-        return Ok(());
-    }
-    for line in &explained.text {
-        println!("{line}");
-    }
-    if !explained.sources.is_empty() {
-        println!("Thresholds come from:");
-    }
-    for source in &explained.sources {
-        println!("  {} <{}>", source.title, source.url);
+    match args.json {
+        true => println!("{json}"),
+        false => println!("{}", explanation.text()),
     }
     Ok(())
 }
 
 fn explained(data: &DataFolder, id: u64) -> Result<Explained, RerunError> {
-    let (at, decision): (Millis, Decision) = data.decision(id)?;
-    let deployed = deployment_of(data, id, &decision)?;
-    let package = data
-        .artifacts()
-        .package_of(decision.digest, decision.manifest);
+    let (_, record) = data.decision(id)?;
+    let deployed = deployment_of(data, id, &record)?;
+    let package = data.artifacts().package_of(record.digest, record.manifest);
     let manifest = package
         .ok()
         .and_then(|package| quartier_plugin_host::Manifest::parse(&package.manifest).ok());
-    Ok(explain(
-        id,
-        at,
-        decision,
-        manifest.as_ref(),
-        deployed.as_ref(),
-    ))
+    // Whoever may read the data folder may read everything.
+    let hidden = HashSet::new();
+    let explanation = explain(id, &record, manifest.as_ref(), deployed.as_slice(), &hidden);
+    Ok(Explained {
+        explanation,
+        record,
+    })
 }
 
 fn check(args: &VerifyArgs) -> Outcome {

@@ -308,12 +308,33 @@ impl Config {
 }
 
 fn check_interlock(index: usize, interlock: &Interlock) -> Checked {
-    let Interlock { metric, above, below, min, max, reason, .. } = interlock;
+    let Interlock {
+        metric,
+        above,
+        below,
+        min,
+        max,
+        reason,
+        ..
+    } = interlock;
     let nth = Nth(index, reason.clone());
     let at = |key| [Key("interlock"), nth.clone(), Key(key)];
-    must(!reason.is_empty(), at("reason"), "must say why: people read it")?;
-    for (key, bound) in [("above", above), ("below", below), ("min", min), ("max", max)] {
-        must(bound.is_none_or(f64::is_finite), at(key), "must be a finite number")?;
+    must(
+        !reason.is_empty(),
+        at("reason"),
+        "must say why: people read it",
+    )?;
+    for (key, bound) in [
+        ("above", above),
+        ("below", below),
+        ("min", min),
+        ("max", max),
+    ] {
+        must(
+            bound.is_none_or(f64::is_finite),
+            at(key),
+            "must be a finite number",
+        )?;
     }
     let watches = above.is_some() || below.is_some();
     must(
@@ -327,7 +348,9 @@ fn check_interlock(index: usize, interlock: &Interlock) -> Checked {
         "goes with above or below: the metric of the asset that is looked at",
     )?;
     must(
-        above.zip(*below).is_none_or(|(above, below)| below <= above),
+        above
+            .zip(*below)
+            .is_none_or(|(above, below)| below <= above),
         at("below"),
         "is more than above: nothing could ever be sent",
     )?;

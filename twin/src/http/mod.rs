@@ -125,9 +125,18 @@ fn router(api: Api) -> Router {
             get(commands::get_desired).put(commands::put_desired),
         )
         .route("/api/v1/commands", get(commands::list).post(commands::ask))
-        .route("/api/v1/commands/{id}/approve", post(commands::judge::approve))
-        .route("/api/v1/commands/{id}/reject", post(commands::judge::reject))
-        .route("/api/v1/commands/{id}/withdraw", post(commands::judge::withdraw))
+        .route(
+            "/api/v1/commands/{id}/approve",
+            post(commands::judge::approve),
+        )
+        .route(
+            "/api/v1/commands/{id}/reject",
+            post(commands::judge::reject),
+        )
+        .route(
+            "/api/v1/commands/{id}/withdraw",
+            post(commands::judge::withdraw),
+        )
         .route("/api/v1/cells", get(cells::list))
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))

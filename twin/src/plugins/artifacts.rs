@@ -121,7 +121,11 @@ impl Artifacts {
     ///
     /// # Errors
     /// It is not there, or it is another one.
-    pub fn package_of(&self, component: Digest, manifest: Digest) -> Result<Package, ArtifactError> {
+    pub fn package_of(
+        &self,
+        component: Digest,
+        manifest: Digest,
+    ) -> Result<Package, ArtifactError> {
         let path = self.path(component, manifest);
         let package = Package::read(&path)?;
         let found = (package.component_digest(), package.manifest_digest());

@@ -148,7 +148,10 @@ impl Deployer {
     ) -> Result<Stage, DeployError> {
         let record = self.find(quarter, plugin, version)?;
         record.stage.next().ok_or_else(|| {
-            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
+            DeployError::Conflict(format!(
+                "{plugin} {} runs in the whole city",
+                record.version
+            ))
         })
     }
 
@@ -246,7 +249,10 @@ impl Deployer {
             by: request.by,
             why: request.why,
         };
-        let position = self.recorder.record(vec![Event::PluginRemoved(removed)]).await?;
+        let position = self
+            .recorder
+            .record(vec![Event::PluginRemoved(removed)])
+            .await?;
         Ok(Done {
             position,
             plugin: record.plugin,
@@ -397,7 +403,10 @@ impl Deployer {
 
 /// An interlock on a metric that nobody knows would never hold a command back.
 fn knows(record: &PluginRecord) -> Result<(), DeployError> {
-    let interlocks = record.commands.iter().flat_map(|command| &command.interlocks);
+    let interlocks = record
+        .commands
+        .iter()
+        .flat_map(|command| &command.interlocks);
     let mut metrics = interlocks.map(|interlock| &interlock.metric);
     let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
     unknown.map_or(Ok(()), |metric| {

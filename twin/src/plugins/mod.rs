@@ -5,11 +5,9 @@ mod comparison;
 mod deployer;
 mod logs;
 mod record;
-mod words;
 
 pub use artifacts::{ArtifactError, Artifacts};
 pub use comparison::{Comparison, Example, Step, Tally, compare};
 pub use deployer::{DeployError, Deployer, Done, Lab, Request};
 pub use logs::{LogLine, Logs};
 pub use record::{dictionary, record_of};
-pub use words::{Explained, SourceOf, explain};

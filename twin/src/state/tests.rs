@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{Effects, PluginBatch, PluginJob, Twin};
 use crate::event::{
-    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event, PluginRecord, Severity,
-    Stage,
+    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event,
+    PluginRecord, Severity, Stage,
 };
 use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
 
@@ -110,7 +110,7 @@ fn decided(at: i64, run: u64, batch: u64, stage: Stage, raise: bool) -> Decision
             metric: "eaqi".to_owned(),
             value: 2.0,
             time: Millis(START + at),
-            cause: None,
+            causes: Vec::new(),
         }],
         alerts: vec![AlertChange {
             asset: "x0".to_owned(),
@@ -353,7 +353,11 @@ fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
     };
     let named = told(&["connection_point", "sensor_box"]);
     assert_eq!(named, ["early", "late", "tree", "box"]);
-    assert_eq!(told(&[]), ["tree", "box"], "of all kinds: what is measured or commanded");
+    assert_eq!(
+        told(&[]),
+        ["tree", "box"],
+        "of all kinds: what is measured or commanded"
+    );
 }
 
 #[test]

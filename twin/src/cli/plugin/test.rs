@@ -31,7 +31,7 @@ const PLOTS: usize = 12;
 /// Run a rule on recorded readings.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("readings").required(true)))]
-pub(super) struct TestArgs {
+pub(in crate::cli) struct TestArgs {
     /// Folder of the package: dist/ of `quartier plugin build`, or the folder above.
     dist: PathBuf,
     /// Recorded file, CSV or JSON lines; needs --mapping.

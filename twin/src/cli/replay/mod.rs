@@ -115,7 +115,12 @@ pub(super) fn recorded_messages(
     }
     replay.progress.bar.finish_and_clear();
     // The first line tells of a broker.
-    replay.report.text().lines().skip(1).for_each(|line| eprintln!("{line}"));
+    replay
+        .report
+        .text()
+        .lines()
+        .skip(1)
+        .for_each(|line| eprintln!("{line}"));
     Ok(messages)
 }
 

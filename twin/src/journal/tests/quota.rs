@@ -196,10 +196,16 @@ fn released_segments_stay_while_all_take_no_more_than_is_to_be_kept() {
     frames(&journal, 200, 2);
     journal.release(last);
     let stats = journal.stats();
-    assert!(stats.bytes > 3000, "what is not released stays whatever it takes");
+    assert!(
+        stats.bytes > 3000,
+        "what is not released stays whatever it takes"
+    );
     assert!(stats.first > 1 && stats.first <= last + 1);
     journal.release(stats.last);
     let stats = journal.stats();
     assert!(stats.bytes <= 3000 && stats.bytes > 2000, "{stats:?}");
-    assert_eq!(read_all(&journal, stats.first).positions.len() as u64, stats.last + 1 - stats.first);
+    assert_eq!(
+        read_all(&journal, stats.first).positions.len() as u64,
+        stats.last + 1 - stats.first
+    );
 }
