@@ -128,7 +128,7 @@ impl<'a> Stage<'a> {
                 fork = fork.restarted()?;
             }
             fork.take(&entry);
-            if number as u64 % WATCHED == 0 {
+            if (number as u64).is_multiple_of(WATCHED) {
                 step(WATCHED.min((self.script.len() - number) as u64));
             }
         }
