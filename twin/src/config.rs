@@ -160,6 +160,9 @@ pub enum WhenFull {
     DropOldest,
 }
 
+/// Some weeks of a quarter, some hours of a busy city.
+const KEEP_BYTES: u64 = 2_000_000_000;
+
 /// The durable log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -168,6 +171,11 @@ pub struct Journal {
     pub quota_bytes: u64,
     /// What happens then.
     pub when_full: WhenFull,
+    /// Bytes of the journal that stay although nothing needs them any more, so that what was
+    /// decided can be verified and tried otherwise; half of the quota at most. Absent:
+    /// 2,000,000,000 or half of the quota. What is still needed counts first: with a backlog of
+    /// this size nothing more is kept.
+    pub keep_bytes: Option<u64>,
     /// Size of a segment file.
     pub segment_bytes: u64,
     /// Entries between two snapshots of the twin.
@@ -179,9 +187,18 @@ impl Default for Journal {
         Self {
             quota_bytes: 10_000_000_000,
             when_full: WhenFull::Refuse,
+            keep_bytes: None,
             segment_bytes: 64 * 1024 * 1024,
             snapshot_entries: 500_000,
         }
+    }
+}
+
+impl Journal {
+    /// Bytes kept for verification, see [`Journal::keep_bytes`].
+    pub fn kept_bytes(&self) -> u64 {
+        let half = self.quota_bytes / 2;
+        self.keep_bytes.unwrap_or(KEEP_BYTES).min(half)
     }
 }
 
@@ -246,7 +263,16 @@ pub struct Interlock {
 
 impl From<&Interlock> for event::Interlock {
     fn from(configured: &Interlock) -> Self {
-        let Interlock { kind, property, metric, above, below, min, max, reason } = configured;
+        let Interlock {
+            kind,
+            property,
+            metric,
+            above,
+            below,
+            min,
+            max,
+            reason,
+        } = configured;
         Self {
             kind: kind.clone(),
             property: property.clone(),

@@ -1,56 +1,46 @@
-//! What is kept of one asset: its latest hours and the counts before them.
+//! What is kept of one place's air: its latest hours and the alert counts before them.
 //!
-//! Windows of one hour may come in several batches, so the counts are never stepped in place:
-//! they are folded over the kept hours again whenever one changes. An evaluation therefore counts
-//! once an hour, however many windows it came in.
+//! The windows of an hour come one by one, so the counts are never stepped in place: they are folded
+//! over the kept hours again whenever one changes. An evaluation therefore counts once an hour,
+//! however many windows it came in, and a late one corrects what followed from it.
 
-use crate::hysteresis::{Counter, Threshold};
+use quartier_sdk::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::HOUR;
 use crate::index::{Index, index};
-use crate::tables::{LEVEL_COUNT, LEVELS, Means, Measure, Pollutant, TOPICS};
+use crate::tables::{Means, Measure, Pollutant, TOPIC_COUNT};
 
-/// Milliseconds.
-pub const HOUR: u64 = 3_600_000;
-
-/// Hours kept of an asset. A pollutant's window closes with the next value of that pollutant, so
+/// Hours kept of a place. A pollutant's window closes with the next value of that pollutant, so
 /// when a recorded file is played, the last one before a gap comes when the gap is over, while
 /// the others have gone on. Live, time closes it within the hour.
 pub const KEPT: usize = 12;
 
-/// One threshold for each of [`LEVELS`].
-pub type Thresholds = [Threshold; LEVEL_COUNT];
+/// One alert topic with its levels, the mildest first.
+#[derive(Debug, Clone)]
+pub struct TopicRule {
+    /// Number of the topic.
+    pub topic: Topic,
+    /// What is held against the limits.
+    pub measure: Measure,
+    /// Limits and how bad it is to be past them; the codes rise.
+    pub levels: Vec<(Limit, Severity)>,
+}
 
-/// One hour of one asset.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// All topics of hourly air.
+pub type Topics = [TopicRule; TOPIC_COUNT];
+
+/// One hour of one place.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hour {
     /// End, milliseconds since 1970.
     pub end_ms: u64,
-    /// What arrived with enough coverage.
-    pub means: Means,
+    means: Means,
+    /// Pollutants whose window came, by bit; also those without enough data.
+    seen: u8,
+    index: Option<Index>,
     /// What was last derived for this hour.
     pub told: Option<Index>,
-}
-
-/// Counts of all levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// End of the last hour counted; 0: none.
-    pub end_ms: u64,
-    /// By level.
-    pub levels: [Counter; LEVEL_COUNT],
-}
-
-impl Counts {
-    fn step(mut self, hour: &Hour, thresholds: &Thresholds) -> Self {
-        let gap = self.end_ms != 0 && hour.end_ms != self.end_ms + HOUR;
-        for ((counter, level), threshold) in self.levels.iter_mut().zip(LEVELS).zip(thresholds) {
-            if gap {
-                *counter = counter.step(None, threshold);
-            }
-            *counter = counter.step(hour.measure(level.measure), threshold);
-        }
-        self.end_ms = hour.end_ms;
-        self
-    }
 }
 
 impl Hour {
@@ -58,74 +48,133 @@ impl Hour {
         Self {
             end_ms,
             means: [None; 5],
+            seen: 0,
+            index: None,
             told: None,
         }
     }
 
-    /// The value held against a level's limit; `None`: insufficient data.
+    fn put(&mut self, pollutant: Pollutant, mean: Option<f64>) {
+        self.means[pollutant as usize] = mean;
+        self.seen |= 1 << pollutant as u8;
+        self.index = index(&self.means);
+    }
+
+    /// Its classes; `None` where no pollutant has enough data.
+    pub fn index(&self) -> Option<Index> {
+        self.index
+    }
+
+    /// The value held against a limit; `None`: insufficient data.
     pub fn measure(&self, measure: Measure) -> Option<f64> {
         match measure {
-            Measure::Eaqi => index(&self.means).map(|i| f64::from(i.eaqi)),
+            Measure::Eaqi => self.index.map(|index| f64::from(index.eaqi)),
             Measure::Mean(pollutant) => self.means[pollutant as usize],
         }
     }
 }
 
-/// State of one asset.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Counts of all topics.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Counts {
+    /// End of the last hour counted; 0: none.
+    end_ms: u64,
+    topics: [Levels; TOPIC_COUNT],
+}
+
+impl Counts {
+    fn step(&mut self, hour: &Hour, rules: &Topics) {
+        let gap = self.end_ms != 0 && hour.end_ms != self.end_ms + HOUR;
+        for (levels, rule) in self.topics.iter_mut().zip(rules) {
+            if gap {
+                levels.step(None, &rule.levels);
+            }
+            levels.step(hour.measure(rule.measure), &rule.levels);
+        }
+        self.end_ms = hour.end_ms;
+    }
+
+    fn codes(&self) -> [Option<u32>; TOPIC_COUNT] {
+        self.topics.each_ref().map(Levels::code)
+    }
+}
+
+/// State of one place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Hours {
-    /// Counts before the kept hours.
-    pub base: Counts,
-    /// The latest hours, ascending, [`KEPT`] at most; not always adjacent.
+    /// Counts after the last hour that is no longer kept.
+    base: Counts,
+    /// Ascending by end; there may be gaps.
     pub kept: Vec<Hour>,
-    /// By topic, the code of the alert that is raised; 0: none.
-    pub raised: [u32; TOPICS.len()],
+    /// By topic, the code that was raised last and not cleared.
+    pub raised: [Option<u32>; TOPIC_COUNT],
 }
 
 impl Hours {
-    /// Whether a window that ends at `end_ms` opens a new hour, so that what is kept must be
-    /// settled before it is put in.
-    pub fn advances(&self, end_ms: u64) -> bool {
-        self.kept
-            .last()
-            .is_some_and(|newest| end_ms > newest.end_ms)
-    }
-
-    /// Puts in one window's mean; `None`: too little coverage. Ignored where the hour is older
-    /// than those that are kept.
+    /// Puts in one window's mean, `None`: too little coverage, and gives its hour; `None` where
+    /// that is older than those that are kept.
     pub fn put(
         &mut self,
         end_ms: u64,
         pollutant: Pollutant,
         mean: Option<f64>,
-        thresholds: &Thresholds,
-    ) {
-        if let Some(hour) = self.hour(end_ms, thresholds) {
-            hour.means[pollutant as usize] = mean;
-        }
+        rules: &Topics,
+    ) -> Option<&mut Hour> {
+        let place = self.place(end_ms, rules)?;
+        let hour = self.kept.get_mut(place)?;
+        hour.put(pollutant, mean);
+        Some(hour)
     }
 
-    fn hour(&mut self, end_ms: u64, thresholds: &Thresholds) -> Option<&mut Hour> {
-        let place = match self.kept.binary_search_by_key(&end_ms, |hour| hour.end_ms) {
-            Ok(place) => place,
-            Err(0) if self.kept.len() == KEPT || end_ms <= self.base.end_ms => return None,
+    fn place(&mut self, end_ms: u64, rules: &Topics) -> Option<usize> {
+        match self.kept.binary_search_by_key(&end_ms, |hour| hour.end_ms) {
+            Ok(place) => Some(place),
+            Err(0) if self.kept.len() == KEPT || end_ms <= self.base.end_ms => None,
             Err(place) if self.kept.len() == KEPT => {
                 let oldest = self.kept.remove(0);
-                self.base = self.base.step(&oldest, thresholds);
+                self.base.step(&oldest, rules);
                 self.kept.insert(place - 1, Hour::new(end_ms));
-                place - 1
+                Some(place - 1)
             }
             Err(place) => {
                 self.kept.insert(place, Hour::new(end_ms));
-                place
+                Some(place)
             }
-        };
-        self.kept.get_mut(place)
+        }
     }
 
-    /// Counts after the latest hour.
-    pub fn counts(&self, thresholds: &Thresholds) -> Counts {
-        let step = |counts: Counts, hour| counts.step(hour, thresholds);
-        self.kept.iter().fold(self.base, step)
+    /// By topic, the code that stands after the latest hour. While a pollutant of the hour before is
+    /// missing in the latest one, that one makes an alert worse, but neither better nor go.
+    pub fn codes(&self, rules: &Topics) -> [Option<u32>; TOPIC_COUNT] {
+        let Some((latest, earlier)) = self.kept.split_last() else {
+            return self.base.codes();
+        };
+        let mut counts = self.base.clone();
+        for hour in earlier {
+            counts.step(hour, rules);
+        }
+        let before = counts.codes();
+        counts.step(latest, rules);
+        let mut codes = counts.codes();
+        let awaited = earlier
+            .last()
+            .filter(|hour| hour.end_ms + HOUR == latest.end_ms)
+            .is_some_and(|hour| hour.seen & !latest.seen != 0);
+        if awaited {
+            for (code, before) in codes.iter_mut().zip(before) {
+                *code = (*code).max(before);
+            }
+        }
+        codes
+    }
+
+    /// The latest value of a measure among the kept hours. A change has one: only an hour with a
+    /// value moves an alert; a correction that takes the value away leaves the one before it, else 0.
+    pub fn latest(&self, measure: Measure) -> f64 {
+        let newest_first = self.kept.iter().rev();
+        newest_first
+            .filter_map(|hour| hour.measure(measure))
+            .next()
+            .unwrap_or_default()
     }
 }

@@ -1,9 +1,11 @@
 //! The class of an hour: round half up, band each pollutant, the worst one decides.
 
-use crate::tables::{EAQI, LQI, Means};
+use serde::{Deserialize, Serialize};
+
+use crate::tables::{EAQI, LQI, Means, half_up};
 
 /// Classes of one hour; 1 is the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// 1 good, 2 fair, 3 moderate, 4 poor, 5 very poor, 6 extremely poor.
     pub eaqi: u8,
@@ -29,7 +31,7 @@ fn worst<const N: usize>(means: &Means, table: &[[u16; N]; 5]) -> Option<u8> {
 
 /// 1 for the first band; a value above the last limit is of the last class.
 fn class(mean: f64, limits: &[u16]) -> u8 {
-    let rounded = (mean + 0.5).floor();
+    let rounded = half_up(mean);
     1 + limits
         .iter()
         .filter(|&&limit| rounded > f64::from(limit))

@@ -1,7 +1,17 @@
-//! The tables of the two indices and of the alert thresholds, with their sources.
+//! The tables of the two indices and of the alert thresholds of single hours, with their sources.
 //!
 //! Limits are upper bounds of hourly means in ug/m3, inclusive. A change of a number is a new
 //! version of the table and of the plugin.
+
+use quartier_sdk::prelude::Severity;
+
+/// Unit of pollutants.
+pub const UNIT: &str = "ug/m3";
+
+/// To whole ug/m3, half up: means are rounded before they are held against a table or a limit value.
+pub fn half_up(mean: f64) -> f64 {
+    (mean + 0.5).floor()
+}
 
 /// What the rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,17 +88,6 @@ pub enum Measure {
     Mean(Pollutant),
 }
 
-/// How bad an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// A limit is near or passed for a while.
-    Warning,
-    /// A limit is passed.
-    Major,
-    /// People are in danger.
-    Critical,
-}
-
 /// One limit of one alert topic. The number of the limit itself is the manifest's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level {
@@ -111,8 +110,11 @@ const fn level(topic: &'static str, code: u32, severity: Severity, measure: Meas
     }
 }
 
+/// Number of [`TOPICS`].
+pub const TOPIC_COUNT: usize = 5;
+
 /// Alert topics in the order of [`LEVELS`].
-pub const TOPICS: [&str; 5] = [
+pub const TOPICS: [&str; TOPIC_COUNT] = [
     "eaqi_poor",
     "no2_alarm",
     "so2_alarm",
@@ -120,11 +122,8 @@ pub const TOPICS: [&str; 5] = [
     "o3_alarm",
 ];
 
-/// Number of [`LEVELS`].
-pub const LEVEL_COUNT: usize = 7;
-
 /// All levels; those of one topic stand together, the worst last.
-pub const LEVELS: [Level; LEVEL_COUNT] = [
+pub const LEVELS: [Level; 7] = [
     level("eaqi_poor", 4, Severity::Warning, Measure::Eaqi),
     level("eaqi_poor", 5, Severity::Major, Measure::Eaqi),
     level("eaqi_poor", 6, Severity::Major, Measure::Eaqi),

@@ -114,6 +114,7 @@ impl Hashing {
 impl Flavor for Hashing {
     type Output = Digest;
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.try_extend(&[byte])
     }

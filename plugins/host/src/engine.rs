@@ -17,10 +17,18 @@ use crate::instance::{Inside, link};
 use crate::limits::TABLE_ELEMENTS;
 use crate::manifest::MAX_MEMORY;
 
-/// Instances of all plugins and quarters at once.
-const INSTANCES: u32 = 128;
-/// Core instances of one component: its module and the two that wit-component adds for imports.
-const CORE_PER_COMPONENT: u32 = 4;
+/// Instances of all plugins, versions and quarters at once. Each reserves address space, not memory.
+const INSTANCES: u32 = 512;
+/// Core instances of one component at most: its module and the two that wit-component adds for
+/// imports; of one whose WASI was stubbed, those of the stubs too; of one in Python 38.
+const CORE_PER_COMPONENT: u32 = 64;
+/// Core instances of all components at once.
+const CORE_INSTANCES: u32 = INSTANCES * 8;
+/// Memories of one component at most: its own; of one whose WASI was stubbed, those of the stubs too.
+/// The quota is on their sum.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+/// Memories of all components at once.
+const MEMORIES: u32 = INSTANCES * 2;
 /// Stack of a guest, bytes.
 const STACK: usize = 512 << 10;
 /// How often the epoch moves.
@@ -55,7 +63,7 @@ struct Inner {
     engine: Engine,
     linker: Linker<Inside>,
     cache: Option<Cache>,
-    _clock: Clock,
+    _clock: Option<Clock>,
 }
 
 impl std::fmt::Debug for Host {
@@ -70,7 +78,16 @@ impl Host {
     /// # Errors
     /// The machine does not allow it.
     pub fn new() -> Result<Self, HostError> {
-        Self::start(|_| Ok(None))
+        Self::start(|_| Ok(None), true)
+    }
+
+    /// Like [`new`](Self::new), and no call ends for its deadline: fuel alone bounds it, so that the
+    /// answers do not depend on how busy the machine is. For what nobody waits for.
+    ///
+    /// # Errors
+    /// The machine does not allow it.
+    pub fn without_deadlines() -> Result<Self, HostError> {
+        Self::start(|_| Ok(None), false)
     }
 
     /// Starts the engine and its clock; compiled plugins are kept in the folder `dir`, which is
@@ -79,23 +96,25 @@ impl Host {
     /// # Errors
     /// The machine does not allow it, or the folder cannot be used.
     pub fn with_cache(dir: PathBuf) -> Result<Self, HostError> {
-        Self::start(|engine| {
+        let cache = |engine: &Engine| {
             let cache = Cache::open(dir.clone(), engine);
             cache
                 .map(Some)
                 .map_err(|error| HostError::Cache { path: dir, error })
-        })
+        };
+        Self::start(cache, true)
     }
 
     fn start(
         cache: impl FnOnce(&Engine) -> Result<Option<Cache>, HostError>,
+        deadlines: bool,
     ) -> Result<Self, HostError> {
         let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = Engine::new(&config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         link(&mut linker).map_err(failed)?;
         let cache = cache(&engine)?;
-        let clock = Clock::start(&engine)?;
+        let clock = deadlines.then(|| Clock::start(&engine)).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -122,16 +141,18 @@ impl Host {
 fn config() -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * CORE_PER_COMPONENT)
+        .total_core_instances(CORE_INSTANCES)
         .max_core_instances_per_component(CORE_PER_COMPONENT)
-        .total_memories(INSTANCES)
-        .max_memories_per_component(1)
+        .total_memories(MEMORIES)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_memories_per_module(1)
-        .total_tables(INSTANCES * 2)
-        .max_tables_per_component(2)
+        .total_tables(INSTANCES * 4)
+        .max_tables_per_component(4)
         .max_tables_per_module(1)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY as usize);
+    // Memories of several components in one: without multi-memory, code between them that wasmtime
+    // makes itself does not validate, and it panics. A module still has one.
     let mut config = Config::new();
     config
         .concurrency_support(false)
@@ -140,7 +161,6 @@ fn config() -> Config {
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
         .max_wasm_stack(STACK)
         .wasm_backtrace_max_frames(None)
         .parallel_compilation(true);

@@ -135,7 +135,10 @@ impl Instance {
         let manifest = plugin.manifest();
         let memory_bytes = usize::try_from(manifest.quotas.memory_bytes).unwrap_or(usize::MAX);
         let inside = Inside {
-            limits: Limits { memory_bytes },
+            limits: Limits {
+                memory_bytes,
+                used: 0,
+            },
             plugin: manifest.id.clone(),
             log: Vec::new(),
             log_lines: LOG_LINES,

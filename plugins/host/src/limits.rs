@@ -17,18 +17,25 @@ pub(crate) enum TooLarge {
 /// Quota of one instance.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    /// Quota of all linear memories together.
     pub(crate) memory_bytes: usize,
+    /// What they have now.
+    pub(crate) used: usize,
 }
 
 impl ResourceLimiter for Limits {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match desired <= self.memory_bytes {
-            true => Ok(true),
+        let used = self.used.saturating_sub(current).saturating_add(desired);
+        match used <= self.memory_bytes {
+            true => {
+                self.used = used;
+                Ok(true)
+            }
             false => Err(TooLarge::Memory(self.memory_bytes).into()),
         }
     }

@@ -68,10 +68,22 @@ fn every_message_on_the_wire_fits_the_document() {
         let reading = format!("{{\"pm10\":{{\"v\":150,\"t\":\"2026-06-01T{hour:02}:00:00Z\"}}}}");
         publish("dt/friedrichstadt/street", &reading);
     }
-    let ask = ["command", "ask", "friedrichstadt", "street", "fan", "1", "--why", "poor air"];
+    let ask = [
+        "command",
+        "ask",
+        "friedrichstadt",
+        "street",
+        "fan",
+        "1",
+        "--why",
+        "poor air",
+    ];
     let address = format!("http://{}", node.http());
     let mut command = Command::new(quartier());
-    let asked = run(command.args(ask).args(["--node", &address]), Duration::from_secs(30));
+    let asked = run(
+        command.args(ask).args(["--node", &address]),
+        Duration::from_secs(30),
+    );
     assert_eq!(asked.code, Some(0), "{asked:?}");
     let mut wanted = vec![
         "cmd/v1",
@@ -93,7 +105,11 @@ fn every_message_on_the_wire_fits_the_document() {
     };
     assert_eq!(judged["errors"], json!([]), "{judged}");
     if decides {
-        assert_eq!(judged["seen"].as_array().map(Vec::len), Some(10), "{judged}");
+        assert_eq!(
+            judged["seen"].as_array().map(Vec::len),
+            Some(10),
+            "{judged}"
+        );
     }
 }
 

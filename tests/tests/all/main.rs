@@ -28,7 +28,11 @@ mod hostile;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod plugin_languages;
+#[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod rerun;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

@@ -134,7 +134,12 @@ mod tests {
 
     #[test]
     fn an_operator_may_all_and_a_device_nothing() {
-        let all = [Right::Deploy, Right::Spread, Right::Command, Right::Personal];
+        let all = [
+            Right::Deploy,
+            Right::Spread,
+            Right::Command,
+            Right::Personal,
+        ];
         let (operator, device) = (principal("operator", None), principal("device", None));
         for right in all {
             assert!(operator.may(right, "a"), "{right:?}");

@@ -4,9 +4,13 @@ mod area;
 mod cert;
 mod check;
 mod command;
+mod decision;
 mod demo;
 mod edit;
 mod node_client;
+mod plot;
+mod plugin;
+mod progress;
 mod publish;
 mod replay;
 mod rules;
@@ -14,6 +18,7 @@ mod serve;
 mod simulate;
 mod token;
 mod user;
+mod whatif;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +49,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Print the MQTT filter of the area around a place.
     Area(area::AreaArgs),
+    /// A lab's rules: begin, build, test, sign, deploy.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Who may log in.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -56,6 +64,11 @@ enum Command {
     /// Commands to devices: what waits, what was sent, and asking for one.
     #[command(subcommand, name = "command")]
     Device(command::CommandCommand),
+    /// Why something was decided, and whether it would be decided again.
+    #[command(subcommand)]
+    Decision(decision::DecisionCommand),
+    /// Run what was recorded with another rule, other settings or other readings.
+    Whatif(Box<whatif::WhatIfArgs>),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -129,10 +142,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Area(args) => area::run(&args),
+        Command::Plugin(command) => plugin::run(&command),
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
         Command::Device(command) => command::run(&command),
+        Command::Decision(command) => decision::run(&command),
+        Command::Whatif(args) => whatif::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());

@@ -11,7 +11,7 @@ use reqwest::{Method, Response, Url, redirect};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Failure, because};
+use super::{Failure, Outcome, because};
 
 /// Longest wait for the connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub(super) enum Content {
     Empty,
     /// A JSON value.
     Json(Value),
+    /// A form with files.
+    Form(reqwest::multipart::Form),
 }
 
 /// A node that answers one request after the other.
@@ -107,11 +109,40 @@ impl NodeClient {
             Content::Json(value) => request
                 .header(CONTENT_TYPE, "application/json")
                 .body(value.to_string()),
+            Content::Form(form) => request.multipart(form),
         };
         self.runtime.block_on(async {
             let answer = request.send().await;
             let answer = answer.map_err(|error| Failure::fault(because(&what)(causes(&error))))?;
             read(&what, answer).await
+        })
+    }
+
+    /// GET of a stream of server-sent events: each one's name and data until the stream or the
+    /// caller ends. There is no longest wait: a rule may be silent for hours.
+    pub(super) fn follow(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        mut each: impl FnMut(&str, &str),
+    ) -> Outcome {
+        let url = self.url(path, query);
+        let what = format!("GET {url}");
+        let mut request = self.client.get(url).timeout(Duration::MAX);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.runtime.block_on(async {
+            let failed = |error: reqwest::Error| Failure::fault(because(&what)(causes(&error)));
+            let mut answer = request.send().await.map_err(failed)?;
+            if !answer.status().is_success() {
+                return read(&what, answer).await.map(|_| ());
+            }
+            let mut events = Events::default();
+            while let Some(bytes) = answer.chunk().await.map_err(failed)? {
+                events.take(&bytes, &mut each);
+            }
+            Ok(())
         })
     }
 
@@ -124,6 +155,39 @@ impl NodeClient {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
+    }
+}
+
+/// Server-sent events out of pieces of a stream.
+#[derive(Default)]
+struct Events {
+    line: Vec<u8>,
+    name: String,
+    data: String,
+}
+
+impl Events {
+    fn take(&mut self, bytes: &[u8], each: &mut impl FnMut(&str, &str)) {
+        for &byte in bytes {
+            if byte != b'\n' {
+                self.line.push(byte);
+                continue;
+            }
+            let line = String::from_utf8_lossy(&self.line).into_owned();
+            self.line.clear();
+            match line.trim_end_matches('\r').split_once(':') {
+                Some(("event", name)) => self.name = name.trim().to_owned(),
+                Some(("data", data)) => self.data.push_str(data.strip_prefix(' ').unwrap_or(data)),
+                None if line.trim().is_empty() => {
+                    if !self.data.is_empty() {
+                        each(&self.name, &self.data);
+                    }
+                    self.name.clear();
+                    self.data.clear();
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -198,5 +262,18 @@ mod tests {
         let line =
             Line::try_parse_from(["x", "--node", "mqtt://h:1"]).unwrap_or_else(|e| panic!("{e}"));
         assert!(matches!(line.node.client(), Err(super::Failure::Usage(_))));
+    }
+
+    #[test]
+    fn events_come_whole_however_the_stream_is_cut() {
+        let stream = "event: line\ndata: {\"a\":1}\n\n: alive\n\nevent: missed\ndata: 3\n\n";
+        for cut in 0..stream.len() {
+            let mut found = Vec::new();
+            let mut each = |name: &str, data: &str| found.push(format!("{name} {data}"));
+            let mut events = super::Events::default();
+            events.take(&stream.as_bytes()[..cut], &mut each);
+            events.take(&stream.as_bytes()[cut..], &mut each);
+            assert_eq!(found, ["line {\"a\":1}", "missed 3"]);
+        }
     }
 }

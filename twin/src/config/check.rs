@@ -103,6 +103,12 @@ impl Config {
             [Key("journal"), Key("quota_bytes")],
             format!("must be at least {LEAST_QUOTA}: a few segments have to fit"),
         )?;
+        let half = self.journal.quota_bytes / 2;
+        must(
+            self.journal.keep_bytes.is_none_or(|keep| keep <= half),
+            [Key("journal"), Key("keep_bytes")],
+            format!("must be at most half of quota_bytes, {half}: the rest is for what is needed"),
+        )?;
         self.check_quarters()?;
         self.check_influx()
     }
@@ -302,12 +308,33 @@ impl Config {
 }
 
 fn check_interlock(index: usize, interlock: &Interlock) -> Checked {
-    let Interlock { metric, above, below, min, max, reason, .. } = interlock;
+    let Interlock {
+        metric,
+        above,
+        below,
+        min,
+        max,
+        reason,
+        ..
+    } = interlock;
     let nth = Nth(index, reason.clone());
     let at = |key| [Key("interlock"), nth.clone(), Key(key)];
-    must(!reason.is_empty(), at("reason"), "must say why: people read it")?;
-    for (key, bound) in [("above", above), ("below", below), ("min", min), ("max", max)] {
-        must(bound.is_none_or(f64::is_finite), at(key), "must be a finite number")?;
+    must(
+        !reason.is_empty(),
+        at("reason"),
+        "must say why: people read it",
+    )?;
+    for (key, bound) in [
+        ("above", above),
+        ("below", below),
+        ("min", min),
+        ("max", max),
+    ] {
+        must(
+            bound.is_none_or(f64::is_finite),
+            at(key),
+            "must be a finite number",
+        )?;
     }
     let watches = above.is_some() || below.is_some();
     must(
@@ -321,7 +348,9 @@ fn check_interlock(index: usize, interlock: &Interlock) -> Checked {
         "goes with above or below: the metric of the asset that is looked at",
     )?;
     must(
-        above.zip(*below).is_none_or(|(above, below)| below <= above),
+        above
+            .zip(*below)
+            .is_none_or(|(above, below)| below <= above),
         at("below"),
         "is more than above: nothing could ever be sent",
     )?;

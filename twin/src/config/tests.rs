@@ -85,6 +85,10 @@ fn what_does_not_go_together_is_named_by_key() {
         ),
         ("[journal]\nquota_bytes = 1000\n", "journal.quota_bytes"),
         (
+            "[journal]\nquota_bytes = 1000000\nkeep_bytes = 500001\n",
+            "journal.keep_bytes",
+        ),
+        (
             "[[plugin]]\nquarter = \"q\"\npath = \"p\"\n",
             "plugin \"p\".quarter",
         ),

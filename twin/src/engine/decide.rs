@@ -10,6 +10,9 @@ use crate::model::Millis;
 use crate::state::{PluginBatch, QUARANTINE_RULE, Twin};
 use crate::store::DeadLetter;
 
+/// Rows that are named as the causes of one value.
+const OF_A_VALUE: usize = 8;
+
 /// Knows the names behind a plugin's numbers.
 #[derive(Debug, Clone)]
 pub struct Decider {
@@ -151,14 +154,17 @@ impl<'a> Causes<'a> {
         (cause != NO_ROW && row < self.batch.batch.rows()).then(|| self.name(row))
     }
 
-    /// The last row of this asset and time, else of this asset.
-    fn of_value(&mut self, asset: u32, time_ms: u64) -> Option<u32> {
+    /// The rows of this asset and time, else the last of this asset.
+    fn of_value(&mut self, asset: u32, time_ms: u64) -> Vec<u32> {
         let batch = self.batch;
         let by_asset = self.by_asset.get_or_insert_with(|| rows_by_asset(batch));
-        let rows = by_asset.get(&asset)?;
-        let at = |row: &&usize| time_of(batch, **row) == Some(time_ms);
-        let row = *rows.iter().rev().find(at).or(rows.last())?;
-        Some(self.name(row))
+        let rows = by_asset.get(&asset).map(Vec::as_slice).unwrap_or_default();
+        let at = |row: &usize| time_of(batch, *row) == Some(time_ms);
+        let mut named: Vec<usize> = rows.iter().copied().filter(at).take(OF_A_VALUE).collect();
+        if named.is_empty() {
+            named.extend(rows.last());
+        }
+        named.into_iter().map(|row| self.name(row)).collect()
     }
 }
 
@@ -206,7 +212,7 @@ impl Names<'_> {
                     metric: named(&self.decider.dictionary.metrics, *metric)?,
                     value: *value,
                     time: millis(*time),
-                    cause: causes.of_value(*asset, *time),
+                    causes: causes.of_value(*asset, *time),
                 })
             })
             .collect()

@@ -173,7 +173,8 @@ impl Pending {
                                 mark(&mut self.backlog, decision);
                             }
                         }
-                        self.backlog.extend(effects.jobs.drain(..).map(Queued::from));
+                        self.backlog
+                            .extend(effects.jobs.drain(..).map(Queued::from));
                         if position <= told {
                             effects.clear();
                         }
@@ -192,9 +193,7 @@ impl Pending {
 /// Remembers of a batch that it was set aside.
 fn mark(backlog: &mut [Queued], decision: &Decision) {
     let batch = |queued: &&mut Queued| match &queued.job {
-        PluginJob::Batch(batch) => {
-            (batch.run, batch.number) == (decision.run, decision.batch)
-        }
+        PluginJob::Batch(batch) => (batch.run, batch.number) == (decision.run, decision.batch),
         _ => false,
     };
     if let Some(queued) = backlog.iter_mut().rev().find(batch) {

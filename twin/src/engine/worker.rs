@@ -34,7 +34,10 @@ const STATE_WAIT: Duration = Duration::from_secs(30);
 
 /// What a run's thread does next.
 pub(super) enum Job {
-    Batch { batch: Box<PluginBatch>, failed: bool },
+    Batch {
+        batch: Box<PluginBatch>,
+        failed: bool,
+    },
     /// Another version takes over this run.
     Swap(Box<Start>),
     /// Another run begins with this one's state.
@@ -195,7 +198,9 @@ impl Workers {
             tracing::error!(run, "a plugin's thread is gone");
         }
         if self.live && waiting > MOST_WAITING && !worker.told {
-            worker.told = self.shared.append(Event::PluginParked(Parked { run, waiting }));
+            worker.told = self
+                .shared
+                .append(Event::PluginParked(Parked { run, waiting }));
         }
     }
 

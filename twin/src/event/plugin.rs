@@ -8,8 +8,19 @@ use super::Digest;
 
 /// How far a version has come in the city; the three steps of the proposal behind a trial.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-    ToSchema, ValueEnum,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {

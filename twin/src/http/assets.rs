@@ -112,7 +112,9 @@ pub(super) async fn one(
     let twin = api.status.twin.read();
     let (index, asset) = find(&twin, &id, query.quarter.as_deref())?;
     let mut view = view(&twin, index, asset);
-    let quarter = twin.quarter_of(asset).map_or("", |quarter| &quarter.record.id);
+    let quarter = twin
+        .quarter_of(asset)
+        .map_or("", |quarter| &quarter.record.id);
     view["desired"] = json!(desired(&twin, &caller.0, quarter, &id));
     Ok(Json(view))
 }
@@ -124,7 +126,9 @@ pub(super) fn find<'a>(
     quarter: Option<&str>,
 ) -> Result<(u32, &'a Asset), Problem> {
     let in_quarter = |quarter: &str| {
-        let index = twin.quarter_index(quarter).and_then(|q| twin.asset_index(q, id))?;
+        let index = twin
+            .quarter_index(quarter)
+            .and_then(|q| twin.asset_index(q, id))?;
         Some((index, twin.assets().get(index as usize)?))
     };
     let found: Vec<(u32, &Asset)> = match quarter {

@@ -21,12 +21,17 @@ impl Caller {
         if principal.may(right, quarter) {
             return Ok(());
         }
-        let needed = format!("this needs the role {} for quarter {quarter}", right.roles());
+        let needed = format!(
+            "this needs the role {} for quarter {quarter}",
+            right.roles()
+        );
         match &principal.user {
             None => Err(Problem::unauthorized(format!(
                 "{needed}: send a bearer token (quartier token issue)"
             ))),
-            Some(user) => Err(Problem::forbidden(format!("{needed}, which {user} does not have"))),
+            Some(user) => Err(Problem::forbidden(format!(
+                "{needed}, which {user} does not have"
+            ))),
         }
     }
 }
@@ -43,9 +48,7 @@ impl FromRequestParts<Api> for Caller {
         let token = bearer(&parts.headers)?;
         // A page that somebody looks at must not act for them through their browser.
         let changes = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if changes
-            && token.is_none()
-            && !is_allowed(&parts.headers, &api.websockets.allow_origins)
+        if changes && token.is_none() && !is_allowed(&parts.headers, &api.websockets.allow_origins)
         {
             return Err(Problem::forbidden(
                 "pages of this origin are not in [http] allow_origins",
@@ -65,7 +68,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let text = value.to_str().ok();
     let token = text.and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     });
     let wrong = || Problem::unauthorized("Authorization must be `Bearer qt_..`");
     token.map(Some).ok_or_else(wrong)

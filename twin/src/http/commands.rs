@@ -24,7 +24,6 @@ use super::problem::Problem;
 use crate::access::{Record, Right};
 use crate::event::{CommandAsked, Event};
 use crate::model::{Millis, is_name};
-use crate::recorder::RecordError;
 use crate::state::{Command, CommandId, CommandState, LONGEST_LIFE_MS, USUAL_LIFE_MS};
 use view::{CommandView, Sight};
 
@@ -269,8 +268,7 @@ async fn asked(
     let position = api
         .recorder
         .record(vec![Event::CommandAsked(event)])
-        .await
-        .map_err(failed)?;
+        .await?;
     let command = now(api, CommandId::asked_at(position))?;
     let refused = command.state == CommandState::Refused;
     audit(
@@ -314,15 +312,4 @@ fn audit(api: &Api, caller: &Caller, result: &str, command: &Command, detail: &s
         detail: Some(&detail),
         ..Record::default()
     });
-}
-
-fn failed(error: RecordError) -> Problem {
-    match error {
-        RecordError::Encode(error) => Problem::bad_request(error.to_string()),
-        RecordError::Journal(error) if error.is_passing() => {
-            Problem::unavailable(error.to_string())
-        }
-        RecordError::Journal(error) => Problem::internal(&error),
-        error @ RecordError::TimedOut => Problem::unavailable(error.to_string()),
-    }
 }

@@ -1,4 +1,5 @@
-//! HTTP: health, figures and the API. What it changes goes through the journal, like everything.
+//! HTTP: health, figures and the API. It reads the twin; what it changes, it changes by events in
+//! the journal.
 //!
 //! Errors are RFC 9457 problem details; what a client sends wrong is named, internals never are.
 
@@ -7,15 +8,19 @@ mod asyncapi;
 mod caller;
 mod cells;
 mod commands;
+mod decisions;
 mod health;
 mod lists;
 mod mqtt_ws;
 mod plain;
+mod plugins;
 mod problem;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
@@ -64,6 +69,17 @@ pub struct Api {
     pub entrances: Entrances,
     /// What they may do over WebSocket.
     pub websockets: WebSockets,
+    /// Becomes true when the node ends: streams end then.
+    pub ended: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// Metrics that speak of a household or a person.
+    fn personal_metrics(&self) -> HashSet<String> {
+        let twin = self.status.twin.read();
+        let personal = twin.metrics().iter().filter(|metric| metric.personal);
+        personal.map(|metric| metric.name.to_string()).collect()
+    }
 }
 
 /// Serves until `ended` is true and requests under way are answered.
@@ -109,13 +125,27 @@ fn router(api: Api) -> Router {
             get(commands::get_desired).put(commands::put_desired),
         )
         .route("/api/v1/commands", get(commands::list).post(commands::ask))
-        .route("/api/v1/commands/{id}/approve", post(commands::judge::approve))
-        .route("/api/v1/commands/{id}/reject", post(commands::judge::reject))
-        .route("/api/v1/commands/{id}/withdraw", post(commands::judge::withdraw))
+        .route(
+            "/api/v1/commands/{id}/approve",
+            post(commands::judge::approve),
+        )
+        .route(
+            "/api/v1/commands/{id}/reject",
+            post(commands::judge::reject),
+        )
+        .route(
+            "/api/v1/commands/{id}/withdraw",
+            post(commands::judge::withdraw),
+        )
         .route("/api/v1/cells", get(cells::list))
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))
         .route("/api/v1/dead-letters", get(lists::dead_letters))
+        .route("/api/v1/decisions", get(decisions::list))
+        .route("/api/v1/decisions/{id}", get(decisions::one))
+        .route("/rules", get(rules::index))
+        .route("/rules/{plugin}", get(rules::one))
+        .merge(plugins::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
@@ -127,7 +157,7 @@ fn router(api: Api) -> Router {
 #[openapi(
     info(
         title = "Quartier",
-        description = "Digital twins of city quarters: reading",
+        description = "Digital twins of city quarters",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -139,6 +169,18 @@ fn router(api: Api) -> Router {
         lists::quarters,
         lists::alerts,
         lists::dead_letters,
+        decisions::list,
+        decisions::one,
+        rules::index,
+        rules::one,
+        plugins::list,
+        plugins::one,
+        plugins::deploy,
+        plugins::promote,
+        plugins::rollback,
+        plugins::remove,
+        plugins::logs,
+        plugins::comparison,
         assets::list,
         assets::one,
         cells::list,

@@ -288,6 +288,7 @@ impl Node {
                 max_packet: config.mqtt.max_packet,
                 allow_origins: config.http.allow_origins.clone().into(),
             },
+            ended: ended.clone(),
         };
         if let Some((listener, tls)) = http.tls {
             let listener = http::TlsListener::new(listener, tls);
@@ -439,7 +440,11 @@ fn last_will(position: u64) -> Vec<u8> {
 fn labs(config: &Config) -> Vec<Lab> {
     let lab = |lab: &crate::config::Lab| Lab {
         id: lab.id.clone(),
-        keys: lab.keys.iter().filter_map(|key| key.parse::<PublicKey>().ok()).collect(),
+        keys: lab
+            .keys
+            .iter()
+            .filter_map(|key| key.parse::<PublicKey>().ok())
+            .collect(),
         quarters: lab.quarters.clone().unwrap_or_else(|| vec![lab.id.clone()]),
     };
     config.labs.iter().map(lab).collect()
@@ -456,6 +461,7 @@ fn open_journal(
         floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
+        keep_bytes: config.journal.kept_bytes(),
         when_full: match config.journal.when_full {
             WhenFull::Refuse => journal::WhenFull::Refuse,
             WhenFull::DropOldest => journal::WhenFull::DropOldest,

@@ -83,7 +83,8 @@ fn tick(status: &Status) -> Option<u64> {
     status.journal.append(&batch).ok()
 }
 
-/// Every segment may go that recovery and all outputs are past.
+/// Every segment may go that recovery and all outputs are past; the journal keeps some of them, as
+/// configured, to run again what was decided.
 fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
     let mut upto = store.cursor(SNAPSHOT_CURSOR)?;
     if status.influx.is_some() {

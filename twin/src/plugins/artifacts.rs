@@ -114,10 +114,22 @@ impl Artifacts {
     /// # Errors
     /// It is not there, or it is another one.
     pub fn package(&self, record: &PluginRecord) -> Result<Package, ArtifactError> {
-        let path = self.path(record.digest, record.manifest);
+        self.package_of(record.digest, record.manifest)
+    }
+
+    /// The package of a component and a manifest by their digests.
+    ///
+    /// # Errors
+    /// It is not there, or it is another one.
+    pub fn package_of(
+        &self,
+        component: Digest,
+        manifest: Digest,
+    ) -> Result<Package, ArtifactError> {
+        let path = self.path(component, manifest);
         let package = Package::read(&path)?;
         let found = (package.component_digest(), package.manifest_digest());
-        match found == (record.digest, record.manifest) {
+        match found == (component, manifest) {
             true => Ok(package),
             false => Err(ArtifactError::Other { path }),
         }

@@ -12,6 +12,7 @@ use super::{ArtifactError, Artifacts, dictionary, record_of};
 use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed, Stage};
 use crate::recorder::{RecordError, Recorder};
 use crate::state::Twin;
+use crate::vocabulary::Vocabulary;
 
 /// A quarter lab that may deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,12 +127,32 @@ impl Deployer {
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
         self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
+        knows(&record)?;
         self.fits(&record)?;
         self.try_out(plugin, &record).await?;
         let artifacts = Arc::clone(&self.artifacts);
         joined(spawn_blocking(move || artifacts.keep(&package)).await)??;
         let deployed = deployed(record, How::Deploy, &request);
         self.done(vec![deployed]).await
+    }
+
+    /// The stage that a promotion of this version would reach.
+    ///
+    /// # Errors
+    /// There is no such version, or no stage behind its own.
+    pub fn next_stage(
+        &self,
+        quarter: &str,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<Stage, DeployError> {
+        let record = self.find(quarter, plugin, version)?;
+        record.stage.next().ok_or_else(|| {
+            DeployError::Conflict(format!(
+                "{plugin} {} runs in the whole city",
+                record.version
+            ))
+        })
     }
 
     /// Takes a version one stage further. `to`: where somebody expects it to come; `quarters`: the
@@ -148,9 +169,7 @@ impl Deployer {
         request: Request,
     ) -> Result<Done, DeployError> {
         let record = self.find(&request.quarter, plugin, version)?;
-        let next = record.stage.next().ok_or_else(|| {
-            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
-        })?;
+        let next = self.next_stage(&request.quarter, plugin, version)?;
         if to.is_some_and(|to| to != next) {
             return Err(DeployError::Conflict(format!(
                 "{plugin} {} is at stage {}; the next one is {}",
@@ -230,7 +249,10 @@ impl Deployer {
             by: request.by,
             why: request.why,
         };
-        let position = self.recorder.record(vec![Event::PluginRemoved(removed)]).await?;
+        let position = self
+            .recorder
+            .record(vec![Event::PluginRemoved(removed)])
+            .await?;
         Ok(Done {
             position,
             plugin: record.plugin,
@@ -260,7 +282,10 @@ impl Deployer {
         let Some(signature) = &package.signature else {
             return refused("the manifest is not signed: quartier plugin sign".to_owned());
         };
-        let verdicts = lab.keys.iter().map(|key| key.verify(&package.manifest, signature));
+        let verdicts = lab
+            .keys
+            .iter()
+            .map(|key| key.verify(&package.manifest, signature));
         let mut why = format!("lab {} has no keys", lab.id);
         for verdict in verdicts {
             match verdict {
@@ -339,11 +364,8 @@ impl Deployer {
 
     fn quarters_of_labs(&self) -> Vec<String> {
         let known = self.all_quarters();
-        let of_labs = |quarter: &String| {
-            self.labs
-                .values()
-                .any(|lab| lab.quarters.contains(quarter))
-        };
+        let of_labs =
+            |quarter: &String| self.labs.values().any(|lab| lab.quarters.contains(quarter));
         known.into_iter().filter(of_labs).collect()
     }
 
@@ -377,6 +399,21 @@ impl Deployer {
             quarters,
         })
     }
+}
+
+/// An interlock on a metric that nobody knows would never hold a command back.
+fn knows(record: &PluginRecord) -> Result<(), DeployError> {
+    let interlocks = record
+        .commands
+        .iter()
+        .flat_map(|command| &command.interlocks);
+    let mut metrics = interlocks.map(|interlock| &interlock.metric);
+    let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
+    unknown.map_or(Ok(()), |metric| {
+        Err(DeployError::Rejected(format!(
+            "commands.interlocks.metric: the vocabulary has no {metric:?}"
+        )))
+    })
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {

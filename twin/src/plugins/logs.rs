@@ -65,7 +65,13 @@ impl Logs {
     pub fn of(&self, quarter: &str, plugin: &str, most: usize) -> Vec<LogLine> {
         let kept = self.kept.lock();
         let wanted = |line: &&LogLine| line.quarter == quarter && line.plugin == plugin;
-        let mut lines: Vec<LogLine> = kept.iter().rev().filter(wanted).take(most).cloned().collect();
+        let mut lines: Vec<LogLine> = kept
+            .iter()
+            .rev()
+            .filter(wanted)
+            .take(most)
+            .cloned()
+            .collect();
         lines.reverse();
         lines
     }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{Effects, PluginBatch, PluginJob, Twin};
 use crate::event::{
-    AlertChange, Decision, Deployed, DerivedReading, Digest, Entry, Event, PluginRecord, Severity,
-    Stage,
+    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event,
+    PluginRecord, Severity, Stage,
 };
 use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
 
@@ -75,7 +75,10 @@ fn reading(at: i64, asset: &str, metric: &str, value: f64, time: i64) -> Vec<u8>
 }
 
 fn decision(at: i64, batch: u64, raise: bool) -> Vec<u8> {
-    entry(at, Event::Decided(decided(at, RUN, batch, Stage::Quarter, raise)))
+    entry(
+        at,
+        Event::Decided(decided(at, RUN, batch, Stage::Quarter, raise)),
+    )
 }
 
 fn decided(at: i64, run: u64, batch: u64, stage: Stage, raise: bool) -> Decision {
@@ -107,7 +110,7 @@ fn decided(at: i64, run: u64, batch: u64, stage: Stage, raise: bool) -> Decision
             metric: "eaqi".to_owned(),
             value: 2.0,
             time: Millis(START + at),
-            cause: None,
+            causes: Vec::new(),
         }],
         alerts: vec![AlertChange {
             asset: "x0".to_owned(),
@@ -312,6 +315,52 @@ fn batches_are_cut_when_full_and_at_ticks() {
 }
 
 #[test]
+fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
+    let put = |id: &str, kind: &str| {
+        let record = AssetRecord {
+            quarter: "a".to_owned(),
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            ..AssetRecord::default()
+        };
+        entry(1, Event::AssetPut(record))
+    };
+    let told = |kinds: &[&str]| {
+        let Event::PluginDeployed(mut deployed) = plugin("a") else {
+            unreachable!()
+        };
+        deployed.record.kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        deployed.record.commands = vec![CommandGrant {
+            kind: "city_tree".to_owned(),
+            ..CommandGrant::default()
+        }];
+        let journal = [
+            entry(0, quarter("a")),
+            put("early", "connection_point"),
+            entry(1, Event::PluginDeployed(deployed)),
+            put("late", "connection_point"),
+            put("box", "sensor_box"),
+            put("tree", "city_tree"),
+            reading(2, "box", "temperature", 5.0, 1),
+            entry(3, Event::Ticked),
+        ];
+        let left = fold(&mut Twin::new(), 1, &journal);
+        let mut told: Vec<String> = Vec::new();
+        for batch in left.batches() {
+            told.extend(batch.batch.changed.iter().map(|asset| asset.urn.clone()));
+        }
+        told
+    };
+    let named = told(&["connection_point", "sensor_box"]);
+    assert_eq!(named, ["early", "late", "tree", "box"]);
+    assert_eq!(
+        told(&[]),
+        ["tree", "box"],
+        "of all kinds: what is measured or commanded"
+    );
+}
+
+#[test]
 fn a_decision_of_a_batch_counts_once() {
     let mut twin = Twin::new();
     let journal = [
@@ -345,7 +394,10 @@ fn a_version_that_takes_over_gets_exactly_what_follows() {
     ];
     let left = fold(&mut twin, 1, &journal);
     let (one, two) = ("1.0.0".to_owned(), "2.0.0".to_owned());
-    assert_eq!(seen(&left), [(one, RUN, vec![1.0, 2.0]), (two, RUN, vec![3.0])]);
+    assert_eq!(
+        seen(&left),
+        [(one, RUN, vec![1.0, 2.0]), (two, RUN, vec![3.0])]
+    );
     let numbers: Vec<_> = left.batches().iter().map(|b| b.number).collect();
     assert_eq!(numbers, [0, 1], "the line of batches goes on");
     assert_eq!(twin.past("a", "p").unwrap().history[0].version, "1.0.0");
@@ -363,7 +415,10 @@ fn a_shadow_sees_the_same_readings_and_its_decisions_change_nothing() {
         entry(3, Event::Decided(decided(3, 3, 0, Stage::Shadow, true))),
     ];
     let left = fold(&mut twin, 1, &journal);
-    let values: Vec<_> = seen(&left).into_iter().map(|(_, run, v)| (run, v)).collect();
+    let values: Vec<_> = seen(&left)
+        .into_iter()
+        .map(|(_, run, v)| (run, v))
+        .collect();
     assert_eq!(values, [(RUN, vec![1.0]), (3, vec![1.0])]);
     assert_eq!((left.decisions, left.alerts, left.changes), (1, 0, 1));
     assert!(twin.alerts().is_empty());
@@ -388,7 +443,11 @@ fn a_promoted_shadow_brings_its_alerts_and_late_answers_count_once() {
     assert_eq!((deployment.run, &*deployment.record.version), (3, "2.0.0"));
     let late = entry(5, Event::Decided(decided(5, RUN, 0, Stage::Quarter, false)));
     let left = fold(&mut twin, 8, &[late.clone()]);
-    assert_eq!((left.changes, left.alerts), (1, 0), "its value counts, its alert does not");
+    assert_eq!(
+        (left.changes, left.alerts),
+        (1, 0),
+        "its value counts, its alert does not"
+    );
     let again = fold(&mut twin, 9, &[late]);
     assert_eq!((again.changes, again.decisions), (0, 0));
 }
@@ -418,7 +477,10 @@ fn a_removed_plugin_takes_its_alerts_with_it() {
 fn a_parked_plugin_gets_nothing_until_another_version_comes() {
     use crate::event::Parked;
     let mut twin = Twin::new();
-    let parked = Parked { run: RUN, waiting: 7 };
+    let parked = Parked {
+        run: RUN,
+        waiting: 7,
+    };
     let journal = [
         entry(0, quarter("a")),
         entry(0, plugin("a")),

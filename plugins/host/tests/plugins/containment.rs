@@ -1,37 +1,23 @@
 //! Whatever a plugin does, its batch is answered with the reason, its state is as before, and the
 //! next batch is served.
 
-use quartier_plugin_host::{Answer, Asset, Batch, QUARANTINE, Reason, Runner};
+use quartier_plugin_host::{
+    Answer, Asset, Batch, FailureKind, Host, Level, QUARANTINE, Reason, Runner,
+};
 
-use crate::support::{asset, plugin, readings, runner};
+use crate::support::{asset, dictionary, folder, hostile, poison, readings, runner, seen};
 
-fn hostile(mode: &str) -> Runner {
-    let mut runner = runner(&plugin("hostile"), &[("mode", mode)]);
-    let first = Batch {
-        changed: vec![asset(1)],
-        ..readings(&[1.0, 2.0])
-    };
-    assert_eq!(seen(&runner.run(&first)), [1.0, 2.0]);
-    runner
-}
-
-/// The counts that a good answer derives.
-fn seen(answer: &Answer) -> Vec<f64> {
-    assert_eq!(answer.failure, None);
-    answer.output.derived.value.clone()
-}
-
-fn poison() -> Batch {
-    readings(&[3.0, -1.0])
-}
-
-/// The poison batch fails with a reason that starts with `reason`; the count goes on where it was.
-fn contained(mode: &str, reason: &str) {
+/// The poison batch fails with a reason that starts with `reason` and is counted as `kind`; the
+/// count goes on where it was, and so does another runner.
+fn contained(mode: &str, kind: FailureKind, reason: &str) {
     let (mut runner, mut other) = (hostile(mode), hostile("good"));
     let answer = runner.run(&poison());
     let failure = answer.failure.clone().unwrap();
     assert!(failure.starts_with(reason), "{failure}");
     assert_eq!(answer.output.rows(), 0);
+    assert_eq!(answer.state_after, answer.state_before);
+    assert!(!answer.wall_clock, "{failure}");
+    assert_eq!(runner.failures().iter().collect::<Vec<_>>(), [(&kind, &1)]);
     assert_eq!(
         runner.stats().traps,
         2,
@@ -51,7 +37,7 @@ fn contained(mode: &str, reason: &str) {
 
 #[test]
 fn an_endless_loop_runs_out_of_fuel() {
-    contained("loop", "on-batch: out of fuel");
+    contained("loop", FailureKind::Fuel, "on-batch: out of fuel");
 }
 
 #[test]
@@ -71,8 +57,8 @@ fn an_endless_loop_with_too_much_fuel_meets_the_deadline() {
         dir.path().join("component.wasm"),
     )
     .unwrap();
-    let plugin = crate::support::host().load(dir.path()).unwrap();
-    let mut runner = runner(&plugin, &[("mode", "loop")]);
+    let loaded = crate::support::host().load(dir.path()).unwrap();
+    let mut runner = runner(&loaded, &[("mode", "loop")]);
     let answer = runner.run(&Batch {
         changed: vec![asset(1)],
         ..poison()
@@ -81,6 +67,7 @@ fn an_endless_loop_with_too_much_fuel_meets_the_deadline() {
         answer.failure.as_deref(),
         Some("on-batch: no answer within 100 ms")
     );
+    assert!(answer.wall_clock, "a replay may see it otherwise");
     assert_eq!(seen(&runner.run(&readings(&[1.0]))), [1.0]);
 }
 
@@ -88,6 +75,7 @@ fn an_endless_loop_with_too_much_fuel_meets_the_deadline() {
 fn memory_ends_at_the_quota() {
     contained(
         "memory",
+        FailureKind::Memory,
         "on-batch: more memory than the quota of 16777216 bytes",
     );
 }
@@ -96,18 +84,27 @@ fn memory_ends_at_the_quota() {
 fn recursion_ends_at_the_stack() {
     contained(
         "recursion",
+        FailureKind::Trap,
         "on-batch: trap: wasm trap: call stack exhausted",
     );
 }
 
 #[test]
 fn a_trap_costs_the_batch_only() {
-    contained("trap", "on-batch: trap: wasm trap: wasm `unreachable`");
+    contained(
+        "trap",
+        FailureKind::Trap,
+        "on-batch: trap: wasm trap: wasm `unreachable`",
+    );
 }
 
 #[test]
 fn a_refused_batch_leaves_no_trace_in_the_state() {
-    contained("refuse", "on-batch: bad input in row 0");
+    contained(
+        "refuse",
+        FailureKind::Refused,
+        "on-batch: bad input in row 0",
+    );
 }
 
 #[test]
@@ -155,7 +152,8 @@ fn rows_that_do_not_pass_are_dropped_and_counted_and_the_others_stand() {
 
 #[test]
 fn columns_of_different_length_are_dropped_whole() {
-    assert_eq!(seen(&dropped("columns", &[(Reason::ColumnLengths, 3)])), []);
+    let answer = dropped("columns", &[(Reason::ColumnLengths, 3)]);
+    assert_eq!(answer.output.rows(), 0);
 }
 
 #[test]
@@ -189,11 +187,43 @@ fn alerts_and_commands_are_held_against_the_manifest() {
 }
 
 #[test]
-fn chatter_is_paid_for_and_does_no_harm() {
+fn a_flood_of_log_ends_at_the_quota_of_host_calls() {
+    let flood = "on-batch: more than 16777216 bytes of log and twin properties in one call";
+    for mode in ["log-flood", "tiny-log-flood", "ask-flood"] {
+        contained(mode, FailureKind::HostCalls, flood);
+    }
+}
+
+#[test]
+fn log_beyond_its_quota_is_dropped_and_the_answer_stands() {
     let mut runner = hostile("chatter");
-    runner.run(&poison());
-    let answer = runner.run(&readings(&[1.0]));
+    let answer = runner.run(&poison());
     assert_eq!(answer.failure, None);
+    let expected: Vec<_> = (0..16)
+        .map(|i| (Level::Error, format!("line {i}")))
+        .collect();
+    assert_eq!(answer.log, expected);
+    let next = runner.run(&readings(&[1.0]));
+    assert_eq!((next.failure, next.log), (None, vec![]));
+}
+
+#[test]
+fn what_a_plugin_said_before_it_failed_is_kept_and_cut() {
+    let answer = hostile("log-flood").run(&poison());
+    assert_eq!(answer.log.len(), 16);
+    assert_eq!(answer.log[0], (Level::Debug, "x".repeat(500)));
+}
+
+#[test]
+fn an_endless_tick_runs_out_of_fuel_and_its_batch_leaves_no_trace() {
+    let mut runner = hostile("tick-loop");
+    let answer = runner.run(&Batch {
+        tick: true,
+        ..readings(&[3.0])
+    });
+    assert_eq!(answer.failure.as_deref(), Some("on-tick: out of fuel"));
+    assert_eq!(answer.output.rows(), 0);
+    assert_eq!(seen(&runner.run(&readings(&[3.0]))), [3.0]);
 }
 
 #[test]
@@ -208,6 +238,11 @@ fn five_failed_batches_in_a_row_are_quarantine_and_four_are_not() {
         runner.run(&poison());
     }
     assert!(runner.quarantined());
+    assert_eq!(
+        runner.stats().traps,
+        2 * u64::from(2 * QUARANTINE - 1),
+        "two attempts a batch"
+    );
     let calls = runner.stats().calls;
     assert_eq!(
         runner.run(&readings(&[1.0])).failure.as_deref(),
@@ -259,45 +294,32 @@ fn assets_of_a_failed_batch_come_with_the_next_one() {
 }
 
 #[test]
-fn a_trap_in_restore_is_an_error_and_the_runner_goes_on() {
-    let mut runner = hostile("restore");
-    let snapshot = runner.snapshot().unwrap();
-    let error = runner.restore(&snapshot).unwrap_err().to_string();
-    assert!(
-        error.starts_with("plugin hostile: restore: trap"),
-        "{error}"
-    );
-    assert!(
-        runner
-            .restore(&[9, 9])
-            .unwrap_err()
-            .to_string()
-            .contains("not a snapshot")
-    );
-    let answer = runner.run(&readings(&[1.0]));
-    assert!(
-        answer.failure.unwrap().starts_with("restore: trap"),
-        "its saved state does not load"
-    );
-    assert_eq!(seen(&hostile("good").run(&readings(&[3.0]))), [3.0]);
-}
-
-#[test]
-fn a_state_larger_than_its_quota_is_a_failure() {
-    let mut runner = hostile("large-state");
-    let error = runner.snapshot().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "plugin hostile: snapshot: state of 5000 bytes, quota 4096"
-    );
-    let mut failure = None;
-    for _ in 0..64 {
-        failure = runner.run(&readings(&[1.0])).failure;
-    }
-    assert_eq!(
-        failure.as_deref(),
-        Some("snapshot: state of 5000 bytes, quota 4096")
-    );
+fn where_the_host_has_no_room_it_says_so_and_one_that_goes_makes_room() {
+    let host = Host::new().unwrap();
+    let plugin = host.load(&folder("hostile")).unwrap();
+    let dict = dictionary(&plugin);
+    let start = || Runner::new(&host, &plugin, dict.clone(), vec![]);
+    let mut runners: Vec<Runner> = (0..512).map(|_| start().unwrap()).collect();
+    let error = start().unwrap_err().to_string();
+    let no_room = "the host has no room for another instance";
+    assert_eq!(error, format!("plugin hostile: {no_room}"));
+    // One that traps gives its place away; until there is another its batches are set aside.
+    let known = Batch {
+        changed: vec![asset(1)],
+        ..readings(&[1.0])
+    };
+    assert_eq!(seen(&runners[0].run(&known)), [1.0]);
+    let unknown = Batch {
+        asset: vec![9],
+        ..readings(&[1.0])
+    };
+    assert!(runners[0].run(&unknown).failure.is_some());
+    let taken = start().unwrap();
+    let answer = runners[0].run(&readings(&[1.0]));
+    assert_eq!(answer.failure.as_deref(), Some(no_room));
+    assert!(answer.wall_clock, "not reproducible");
+    drop(taken);
+    assert_eq!(seen(&runners[0].run(&readings(&[1.0]))), [2.0]);
 }
 
 #[test]

@@ -2,18 +2,20 @@
 
 use quartier_plugin_host::{Answer, Batch, Runner, Severity};
 
-use crate::support::{asset, plugin, runner, windows};
+use crate::bench::Bench;
+use crate::support::{asset, windows};
 
 const HOUR: u64 = 3_600_000;
 const T0: u64 = 490_000 * HOUR;
 // In the order of the manifest.
 const PM2_5: u32 = 100;
 const NO2: u32 = 102;
-const EAQI: u32 = 105;
-const LQI: u32 = 106;
+const EAQI: u32 = 110;
+const LQI: u32 = 111;
+const NO2_HOURS: u32 = 118;
 
 fn health() -> Runner {
-    runner(&plugin("health"), &[])
+    Bench::new("health").runner
 }
 
 /// 40 hours of 20 assets and 5 pollutants, cut into batches of 256 windows.
@@ -53,9 +55,11 @@ fn an_hour_of_poor_air_is_indexed_and_the_second_raises_the_alert() {
         ..hour(0)
     });
     assert_eq!(first.failure, None);
-    assert_eq!(first.output.derived.metric, [EAQI, LQI]);
-    assert_eq!(first.output.derived.value, [4.0, 4.0]);
-    assert_eq!(first.output.derived.ts_ms, [T0, T0]);
+    // The second window corrects the index; the year's first hour of NO2 begins its count.
+    let metrics = [EAQI, LQI, EAQI, LQI, NO2_HOURS];
+    assert_eq!(first.output.derived.metric, metrics);
+    assert_eq!(first.output.derived.value, [2.0, 2.0, 4.0, 4.0, 0.0]);
+    assert_eq!(first.output.derived.ts_ms, [T0; 5]);
     assert_eq!(first.output.alerts, []);
     let second = runner.run(&hour(1));
     let [alert] = second.output.alerts.as_slice() else {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use quartier_plugin_host::{LoadError, ManifestError, Runner, RunnerError};
+use quartier_plugin_host::{Digest, LoadError, ManifestError, Runner, RunnerError};
 
 use crate::support::{dictionary, folder, host, plugin, runner};
 
@@ -17,9 +17,10 @@ fn copy_of(name: &str) -> tempfile::TempDir {
 #[test]
 fn the_digest_is_that_of_the_component() {
     let dir = copy_of("hostile");
-    let digest = host().load(dir.path()).unwrap().digest().to_owned();
+    let digest = host().load(dir.path()).unwrap().digest();
     assert_eq!(digest, plugin("hostile").digest());
-    assert_eq!(digest.len(), 64);
+    let bytes = fs::read(dir.path().join("component.wasm")).unwrap();
+    assert_eq!(digest, Digest::of(&bytes));
     assert_ne!(digest, plugin("health").digest());
 }
 

@@ -1,10 +1,11 @@
 //! Components from source, and batches for them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-use quartier_plugin_host::{Asset, Batch, Dictionary, Host, Plugin, Runner, Windows};
+use quartier_plugin_host::{Answer, Asset, Batch, Dictionary, Host, Plugin, Runner, Windows};
 
 /// The one engine of the tests.
 pub(crate) fn host() -> &'static Host {
@@ -27,8 +28,12 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     components.join(name)
 }
 
+/// Compiled once.
 pub(crate) fn plugin(name: &str) -> Plugin {
-    host().load(&folder(name)).unwrap()
+    static LOADED: Mutex<BTreeMap<String, Plugin>> = Mutex::new(BTreeMap::new());
+    let mut loaded = LOADED.lock().unwrap();
+    let load = || host().load(&folder(name)).unwrap();
+    loaded.entry(name.to_owned()).or_insert_with(load).clone()
 }
 
 /// Metrics numbered from 100 in the order of the manifest; pollutants in ug/m3.
@@ -38,6 +43,28 @@ pub(crate) fn dictionary(plugin: &Plugin) -> Dictionary {
         id += 1;
         (id, "ug/m3".to_owned())
     })
+}
+
+/// A runner of the plugin `hostile` that knows asset 1 and has seen two readings.
+pub(crate) fn hostile(mode: &str) -> Runner {
+    let mut runner = runner(&plugin("hostile"), &[("mode", mode)]);
+    let first = Batch {
+        changed: vec![asset(1)],
+        ..readings(&[1.0, 2.0])
+    };
+    assert_eq!(seen(&runner.run(&first)).len(), 2);
+    runner
+}
+
+/// The counts that a good answer derives.
+pub(crate) fn seen(answer: &Answer) -> Vec<f64> {
+    assert_eq!(answer.failure, None);
+    answer.output.derived.value.clone()
+}
+
+/// The second reading makes the plugin `hostile` do as its mode says.
+pub(crate) fn poison() -> Batch {
+    readings(&[3.0, -1.0])
 }
 
 pub(crate) fn runner(plugin: &Plugin, config: &[(&str, &str)]) -> Runner {
@@ -60,7 +87,7 @@ pub(crate) fn asset(id: u32) -> Asset {
     }
 }
 
-/// Readings of asset 1, metric 100.
+/// Readings of asset 1, metric 100, without values of properties: for the plugin `hostile`.
 pub(crate) fn readings(values: &[f64]) -> Batch {
     let n = values.len();
     Batch {
@@ -69,6 +96,7 @@ pub(crate) fn readings(values: &[f64]) -> Batch {
         value: values.to_vec(),
         ts_ms: vec![1_000; n],
         quality: vec![0; n],
+        props: vec![f64::NAN; n],
         ..Batch::default()
     }
 }

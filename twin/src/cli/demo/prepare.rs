@@ -3,10 +3,13 @@
 //! A configuration that is there already is kept, so that it can be read, changed and served.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use h3o::{LatLng, Resolution};
+use quartier_plugin_host::SigningKey;
 use serde_json::json;
 
 use crate::cli::cert;
@@ -19,8 +22,19 @@ const RINGS: u32 = 3;
 const REGISTERED: usize = 16;
 /// The same devices at each start.
 pub(super) const SEED: u64 = 1;
-/// Where the plugins' build puts the health plugin.
-const HEALTH: &str = "plugins/target/components/health";
+/// Where the plugins' build puts them.
+const COMPONENTS: &str = "plugins/target/components";
+/// Each lab's rules in its quarter; clean air is everybody's.
+const PLUGINS: [(&str, &str); 6] = [
+    ("johannstadt", "energy"),
+    ("johannstadt", "mobility"),
+    ("johannstadt", "health"),
+    ("friedrichstadt", "health"),
+    ("dresden-ost", "science"),
+    ("dresden-ost", "health"),
+];
+/// Folder of the labs' keys: with `{lab}.key` a rule is signed that this node takes.
+const LABS: &str = "labs";
 
 /// Folder of certificate authority and server certificate.
 pub(super) const CERTIFICATES: &str = "certificates";
@@ -43,7 +57,7 @@ pub(super) struct Prepared {
 /// Writes the folder, unless its configuration is there.
 pub(super) fn prepare(folder: &Path, ports: Ports) -> anyhow::Result<Prepared> {
     let config = folder.join("quartier.toml");
-    let plugin = health();
+    let components = components();
     let written = if config.exists() {
         fs::read_to_string(&config)?
     } else {
@@ -60,44 +74,61 @@ pub(super) fn prepare(folder: &Path, ports: Ports) -> anyhow::Result<Prepared> {
             let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
             cert::server(&authority, &hosts, cert::DAYS, &authority)?;
         }
-        let text = configuration(ports, plugin.as_deref());
+        let keys = keys(&folder.join(LABS))?;
+        let text = configuration(ports, components.as_deref(), &keys);
         fs::write(&config, &text)?;
         text
     };
-    let note = match plugin {
+    let note = match components {
         _ if written.contains("[[plugin]]") => None,
         None => Some(format!(
             "no plugin runs: build them with plugins/build, remove {}, and start again",
             config.display()
         )),
-        Some(plugin) => Some(format!(
-            "no plugin runs: {} names none; remove it to get {}",
+        Some(components) => Some(format!(
+            "no plugin runs: {} names none; remove it to get those in {}",
             config.display(),
-            plugin.display()
+            components.display()
         )),
     };
     Ok(Prepared { config, note })
 }
 
-/// The folder of the health plugin: from the environment, the current folder, or that of the
-/// executable and those above it.
-fn health() -> Option<PathBuf> {
-    let named =
-        std::env::var_os("QUARTIER_PLUGINS").map(|folder| PathBuf::from(folder).join("health"));
+/// The folder of the built plugins: from the environment, below the current folder, or below that
+/// of the executable and those above it.
+fn components() -> Option<PathBuf> {
+    let named = std::env::var_os("QUARTIER_PLUGINS").map(PathBuf::from);
     let here = std::env::current_dir()
         .ok()
-        .map(|folder| folder.join(HEALTH));
+        .map(|folder| folder.join(COMPONENTS));
     let executable = std::env::current_exe().unwrap_or_default();
-    let above = executable.ancestors().map(|folder| folder.join(HEALTH));
+    let above = executable.ancestors().map(|folder| folder.join(COMPONENTS));
     let found = named
         .into_iter()
         .chain(here)
         .chain(above)
-        .find(|f| f.join("manifest.toml").is_file())?;
+        .find(|folder| folder.join("health/manifest.toml").is_file())?;
     fs::canonicalize(found).ok()
 }
 
-fn configuration(ports: Ports, plugin: Option<&Path>) -> String {
+/// A key for each lab, made where there is none; lab and public key.
+fn keys(folder: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
+    fs::create_dir_all(folder)?;
+    let mut keys = Vec::new();
+    for (id, _, _, _) in CENTRES {
+        let path = folder.join(format!("{id}.key"));
+        if !path.exists() {
+            let mut file = OpenOptions::new();
+            let file = file.write(true).create_new(true).mode(0o600).open(&path);
+            file?.write_all(SigningKey::generate()?.as_bytes())?;
+        }
+        let key = SigningKey::from_pem(&fs::read_to_string(&path)?)?;
+        keys.push((id, key.public().to_string()));
+    }
+    Ok(keys)
+}
+
+fn configuration(ports: Ports, components: Option<&Path>, keys: &[(&str, String)]) -> String {
     let Ports { mqtt, mqtts, http } = ports;
     let mut text = format!(
         "# Written by `quartier demo`; change it and run `quartier demo` or `quartier serve` again.\n\
@@ -115,10 +146,20 @@ fn configuration(ports: Ports, plugin: Option<&Path>) -> String {
             assets_file = \"{id}.geojson\"\n"
         );
     }
-    for (id, _, _, _) in CENTRES {
-        if let Some(plugin) = plugin {
-            let path = toml::Value::from(plugin.to_string_lossy().into_owned());
-            let _ = write!(text, "\n[[plugin]]\nquarter = \"{id}\"\npath = {path}\n");
+    for (lab, key) in keys {
+        let _ = write!(
+            text,
+            "\n[[lab]] # signs with {LABS}/{lab}.key\nid = \"{lab}\"\nkeys = [\"{key}\"]\n"
+        );
+    }
+    for (quarter, plugin) in PLUGINS {
+        let path = components.map(|folder| folder.join(plugin));
+        if let Some(path) = path.filter(|path| path.join("manifest.toml").is_file()) {
+            let path = toml::Value::from(path.to_string_lossy().into_owned());
+            let _ = write!(
+                text,
+                "\n[[plugin]]\nquarter = \"{quarter}\"\npath = {path}\n"
+            );
         }
     }
     text

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::view::{CommandView, Sight};
-use super::{audit, check_reason, failed, now};
+use super::{audit, check_reason, now};
 use crate::access::Right;
 use crate::event::{CommandJudged, Event, Judgement};
 use crate::http::Api;
@@ -125,8 +125,7 @@ async fn judge(
     let position = api
         .recorder
         .record(vec![Event::CommandJudged(event)])
-        .await
-        .map_err(failed)?;
+        .await?;
     let command = now(&api, id)?;
     // Somebody else may have been faster, or time.
     let counted = command

@@ -26,7 +26,10 @@ impl Twin {
 
     fn cut(&mut self, effects: &mut Effects, cut: Cut) {
         for quarter in 0..self.quarters.len() {
-            let slots = self.quarters.get(quarter).map_or(0, |q| q.deployments.len());
+            let slots = self
+                .quarters
+                .get(quarter)
+                .map_or(0, |q| q.deployments.len());
             for slot in 0..slots {
                 let Some(deployment) = self.deployment_mut(quarter, slot) else {
                     continue;

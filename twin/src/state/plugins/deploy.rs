@@ -26,7 +26,9 @@ impl Twin {
         for metric in named.chain(&record.properties).chain(commanded) {
             self.intern_metric(metric, None);
         }
-        let acting = self.slot(quarter, |d| d.record.plugin == record.plugin && d.record.stage.acts());
+        let acting = self.slot(quarter, |d| {
+            d.record.plugin == record.plugin && d.record.stage.acts()
+        });
         let same = self.slot(quarter, |d| {
             d.record.plugin == record.plugin && d.record.version == record.version
         });
@@ -154,7 +156,10 @@ impl Twin {
         let wanted = |deployment: &Deployment| {
             let version = &deployment.record.version;
             deployment.record.plugin == removed.plugin
-                && removed.version.as_ref().is_none_or(|wanted| wanted == version)
+                && removed
+                    .version
+                    .as_ref()
+                    .is_none_or(|wanted| wanted == version)
         };
         while let Some(slot) = self.slot(quarter, wanted) {
             self.cut_one(quarter, slot, false, effects);

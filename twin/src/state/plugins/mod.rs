@@ -175,7 +175,9 @@ impl Twin {
         let quarter = self
             .quarter_index(quarter)
             .and_then(|index| self.quarters.get(usize::from(index)));
-        let slots = quarter.map(|q| q.deployments.as_slice()).unwrap_or_default();
+        let slots = quarter
+            .map(|q| q.deployments.as_slice())
+            .unwrap_or_default();
         slots
             .iter()
             .flatten()

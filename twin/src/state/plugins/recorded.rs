@@ -34,11 +34,13 @@ impl Twin {
             }
             deployment.decided = decision.batch + 1;
             deployment.chain = hash;
-            return Some(match (decision.stage.acts(), deployment.record.stage.acts()) {
-                (true, _) => Standing::Acts,
-                (false, false) => Standing::Shadow,
-                (false, true) => Standing::Promoted,
-            });
+            return Some(
+                match (decision.stage.acts(), deployment.record.stage.acts()) {
+                    (true, _) => Standing::Acts,
+                    (false, false) => Standing::Shadow,
+                    (false, true) => Standing::Promoted,
+                },
+            );
         }
         let retired = &mut self.past_mut(quarter, &decision.plugin).retired;
         let ended = retired.iter_mut().find(|ended| ended.run == decision.run)?;
@@ -60,7 +62,10 @@ impl Twin {
         if let Some(deployment) = self.run(run) {
             return (deployment.decided, deployment.chain);
         }
-        let pasts = self.quarters.iter().flat_map(|quarter| quarter.past.values());
+        let pasts = self
+            .quarters
+            .iter()
+            .flat_map(|quarter| quarter.past.values());
         let mut ended = pasts.flat_map(|past| &past.retired);
         let ended = ended.find(|ended| ended.run == run);
         ended.map_or((0, Digest::default()), |ended| (ended.decided, ended.chain))

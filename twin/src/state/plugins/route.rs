@@ -30,7 +30,32 @@ impl Twin {
         for (_, stream) in streams {
             interested |= self.route_stream(stream);
         }
+        interested |= self.naming(asset);
         self.announce(asset, interested);
+    }
+
+    /// Plugins that name the kind of an asset, among what they read or command: they hear of it also
+    /// where it measures nothing, as a connection point or a city tree does.
+    fn naming(&self, asset: u32) -> u16 {
+        let Some(asset) = self.assets.get(asset as usize) else {
+            return 0;
+        };
+        let quarter = self.quarters.get(usize::from(asset.quarter));
+        let deployments = quarter
+            .into_iter()
+            .flat_map(|q| q.deployments.iter().enumerate());
+        let names = |deployment: &Deployment| {
+            let commanded = deployment
+                .record
+                .commands
+                .iter()
+                .map(|command| &command.kind);
+            let mut kinds = deployment.record.kinds.iter().chain(commanded);
+            !deployment.parked && kinds.any(|kind| kind == asset.kind())
+        };
+        deployments
+            .filter(|(_, deployment)| deployment.as_ref().is_some_and(names))
+            .fold(0, |slots, (slot, _)| slots | 1 << slot)
     }
 
     /// Works out which plugins a stream goes to; returns the slots that get anything of it.
@@ -49,11 +74,7 @@ impl Twin {
         };
         let (mut routes, mut interested, mut spans) = (0u16, 0u16, Spans::default());
         for (slot, deployment) in quarter.deployments.iter().enumerate() {
-            let Some(record) = deployment
-                .as_ref()
-                .filter(|d| !d.parked)
-                .map(|d| &d.record)
-            else {
+            let Some(record) = deployment.as_ref().filter(|d| !d.parked).map(|d| &d.record) else {
                 continue;
             };
             if !record.kinds.is_empty() && !record.kinds.iter().any(|kind| kind == asset.kind()) {
@@ -139,7 +160,11 @@ impl Twin {
                 continue;
             }
             deployment.begin(position);
-            let view = View { asset, streams: &self.streams, metrics: &self.lookup.metrics };
+            let view = View {
+                asset,
+                streams: &self.streams,
+                metrics: &self.lookup.metrics,
+            };
             view.of(&deployment.record.properties, &mut deployment.seen.readings);
             let batch = &mut deployment.pending;
             batch.asset.push(stream.asset);
@@ -165,7 +190,11 @@ impl Twin {
             let Some(quarter) = self.quarters.get_mut(usize::from(asset.quarter)) else {
                 continue;
             };
-            let view = View { asset, streams: &self.streams, metrics: &self.lookup.metrics };
+            let view = View {
+                asset,
+                streams: &self.streams,
+                metrics: &self.lookup.metrics,
+            };
             for deployment in quarter.deployments.iter_mut().flatten() {
                 let record = &deployment.record;
                 if deployment.parked {
@@ -219,6 +248,10 @@ impl View<'_> {
             let stream = self.streams.get(stream as usize)?;
             (stream.rev > 0).then_some(stream.value)
         };
-        row.extend(properties.iter().map(|name| value(name).unwrap_or(f64::NAN)));
+        row.extend(
+            properties
+                .iter()
+                .map(|name| value(name).unwrap_or(f64::NAN)),
+        );
     }
 }

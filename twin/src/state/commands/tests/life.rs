@@ -104,7 +104,7 @@ fn a_value_that_a_plugin_derives_is_no_answer_of_the_device() {
         metric: "limit_kw".to_owned(),
         value: 4.2,
         time: at(5),
-        cause: None,
+        causes: Vec::new(),
     };
     let lie = Decision {
         derived: vec![derived],

@@ -8,6 +8,7 @@ use std::hint::black_box;
 
 use exports::quartier::rule::rule::Guest;
 use quartier::rule::log::{Level, log};
+use quartier::rule::twin::get_many;
 use quartier::rule::types::{
     Alert, Asset, Batch, Command, Derived, Dictionary, Output, RuleError, Severity, TwinView,
     Windows,
@@ -20,6 +21,7 @@ struct State {
     metric: u32,
     input: u32,
     assets: BTreeSet<u32>,
+    snapshots: u64,
 }
 
 thread_local! {
@@ -154,7 +156,29 @@ fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(),
                 command(asset, 0, f64::NAN),
             ];
         }
-        "chatter" => (0..100_000).for_each(|i| log(Level::Error, &format!("line {i}"))),
+        "log-flood" => {
+            let text = "x".repeat(1 << 19);
+            loop {
+                log(Level::Debug, &text);
+            }
+        }
+        "tiny-log-flood" => loop {
+            log(Level::Debug, "");
+        },
+        "ask" => {
+            let [value, unknown] = get_many(&[asset, 77], 0)[..] else {
+                return Err(RuleError::Internal("not two values".to_owned()));
+            };
+            assert!(unknown.is_nan());
+            push(d, asset, state.metric, value, ts);
+        }
+        "ask-flood" => {
+            let assets = vec![asset; 10_000];
+            loop {
+                black_box(get_many(&assets, 0));
+            }
+        }
+        "chatter" => (0..1000).for_each(|i| log(Level::Error, &format!("line {i}"))),
         _ => {}
     }
     Ok(())
@@ -183,7 +207,7 @@ impl Guest for Hostile {
         Ok(())
     }
 
-    fn on_batch(b: Batch, _: Windows, _: TwinView) -> Result<Output, RuleError> {
+    fn on_batch(b: Batch, _: Windows, t: TwinView) -> Result<Output, RuleError> {
         STATE.with_borrow_mut(|state| {
             let mut out = empty();
             for i in 0..b.asset.len() {
@@ -191,11 +215,15 @@ impl Guest for Hostile {
                     return Err(RuleError::BadInput(i as u32));
                 }
                 state.seen += 1;
+                let value = match state.mode.as_str() {
+                    "view" => t.values[i * t.props.len()],
+                    _ => state.seen as f64,
+                };
                 push(
                     &mut out.derived,
                     b.asset[i],
                     state.metric,
-                    state.seen as f64,
+                    value,
                     b.ts_ms[i],
                 );
                 if b.value[i] == POISON {
@@ -215,7 +243,10 @@ impl Guest for Hostile {
     }
 
     fn on_tick(_: u64) -> Result<Output, RuleError> {
-        let seen = STATE.with_borrow(|state| state.seen);
+        let (seen, endless) = STATE.with_borrow(|state| (state.seen, state.mode == "tick-loop"));
+        while endless {
+            black_box(0);
+        }
         let mut out = empty();
         if seen > 0 {
             out.alerts.push(Alert {
@@ -227,20 +258,31 @@ impl Guest for Hostile {
     }
 
     fn snapshot() -> Vec<u8> {
-        STATE.with_borrow(|state| match state.mode.as_str() {
-            "large-state" => vec![0; 5000],
-            _ => state.seen.to_le_bytes().to_vec(),
+        STATE.with_borrow_mut(|state| {
+            state.snapshots += 1;
+            match state.mode.as_str() {
+                "large-state" => vec![0; 5000],
+                "huge-state" => vec![0; 8 << 20],
+                "snapshot" => std::process::abort(),
+                // Not a function of the readings: what a rule must not do.
+                "drift" => (state.seen + (state.snapshots << 32))
+                    .to_le_bytes()
+                    .to_vec(),
+                _ => state.seen.to_le_bytes().to_vec(),
+            }
         })
     }
 
     fn restore(bytes: Vec<u8>) -> Result<(), RuleError> {
-        STATE.with_borrow_mut(|state| match bytes.try_into() {
-            Ok(_) if state.mode == "restore" => std::process::abort(),
-            Ok(bytes) => {
+        STATE.with_borrow_mut(|state| match (state.mode.as_str(), bytes.try_into()) {
+            ("restore", _) => std::process::abort(),
+            ("refuse-state", _) | (_, Err(_)) => {
+                Err(RuleError::Internal("state of another version".to_owned()))
+            }
+            (_, Ok(bytes)) => {
                 state.seen = u64::from_le_bytes(bytes);
                 Ok(())
             }
-            Err(_) => Err(RuleError::Internal("state".to_owned())),
         })
     }
 }
