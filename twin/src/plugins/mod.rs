@@ -5,9 +5,11 @@ mod comparison;
 mod deployer;
 mod logs;
 mod record;
+mod wish;
 
 pub use artifacts::{ArtifactError, Artifacts};
 pub use comparison::{Comparison, Example, Step, Tally, compare};
-pub use deployer::{DeployError, Deployer, Done, Lab, Request};
+pub use deployer::Deployer;
 pub use logs::{LogLine, Logs};
 pub use record::{dictionary, misnamed, record_of};
+pub use wish::{DeployError, Done, Lab, Request};
