@@ -1,12 +1,13 @@
 //! How versions come and go while the node runs: everything is checked first, off the hot path;
 //! then one event in the journal does it, and what follows is the fold's.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-use quartier_plugin_host::{Package, Plugin, PublicKey, Runner};
+use quartier_plugin_host::{Manifest, Package, Plugin, PublicKey, Runner};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -132,13 +133,14 @@ impl Deployer {
             let wanted = "deploy to stage shadow or quarter; the others are reached by promotion";
             return Err(DeployError::Rejected(wanted.to_owned()));
         }
+        // The lab's word first: what nobody signed is not compiled, nor kept as machine code.
+        self.verify(&package, &request.quarter)?;
         let artifacts = Arc::clone(&self.artifacts);
         let checked = spawn_blocking(move || {
             let plugin = artifacts.check(&package)?;
             Ok::<_, ArtifactError>((plugin, package))
         });
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
-        self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
         knows(&record)?;
         self.fits(&record)?;
@@ -269,8 +271,11 @@ impl Deployer {
         })
     }
 
-    fn verify(&self, plugin: &Plugin, package: &Package, quarter: &str) -> Result<(), DeployError> {
-        let manifest = plugin.manifest();
+    fn verify(&self, package: &Package, quarter: &str) -> Result<(), DeployError> {
+        let wrong = |error: &dyn Display| DeployError::Rejected(error.to_string());
+        package.check_sizes().map_err(|error| wrong(&error))?;
+        let manifest = Manifest::parse(&package.manifest)
+            .map_err(|error| wrong(&format_args!("manifest.toml: {error}")))?;
         let refused = |why: String| Err(DeployError::Signature(why));
         let Some(lab) = self.labs.get(&manifest.lab) else {
             return refused(format!(
