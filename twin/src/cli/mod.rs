@@ -60,9 +60,6 @@ enum Command {
     /// Commands to devices: what waits, what was sent, and asking for one.
     #[command(subcommand)]
     Command(command::CommandCommand),
-    /// A lab's rules.
-    #[command(subcommand)]
-    Plugin(plugin::PluginCommand),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -141,7 +138,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
         Command::Command(command) => command::run(&command),
-        Command::Plugin(command) => plugin::run(&command),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());
