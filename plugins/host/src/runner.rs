@@ -91,6 +91,36 @@ impl Runner {
         Ok(runner)
     }
 
+    /// A runner that goes on from a snapshot, after a restart. A plugin that does not take its state
+    /// back costs nobody the start: it fails at its next batches, as after any instance lost.
+    ///
+    /// # Errors
+    /// The bytes are not a snapshot, or the dictionary or the configuration does not fit the
+    /// manifest.
+    pub fn resume(
+        _host: &Host,
+        plugin: &Plugin,
+        dict: Dictionary,
+        config: Vec<(String, String)>,
+        snapshot: &[u8],
+    ) -> Result<Self, RunnerError> {
+        let mut runner = Self::without_instance(plugin, dict, config)?;
+        let genesis = genesis(plugin, &runner.config);
+        let saved = Saved::decode(snapshot, genesis).ok_or_else(|| RunnerError::Snapshot {
+            plugin: plugin.manifest().id.clone(),
+        })?;
+        runner.saved = saved;
+        runner.known = runner.saved.all_assets().into_keys().collect();
+        if !runner.quarantined()
+            && let Err(failure) = runner.recover()
+        {
+            let plugin = &plugin.manifest().id;
+            tracing::warn!(plugin, %failure, "the plugin does not take its state back");
+            runner.lose();
+        }
+        Ok(runner)
+    }
+
     fn without_instance(
         plugin: &Plugin,
         dict: Dictionary,

@@ -45,12 +45,12 @@ pub(super) fn begin(
     };
     let dictionary = dictionary(&plugin, &shared.twin.read());
     let host = shared.artifacts.host();
-    let runner = Runner::new(host, &plugin, dictionary.clone(), record.config.clone());
-    let restored = runner.and_then(|mut runner| {
-        state.map_or(Ok(()), |state| runner.restore(state))?;
-        Ok(runner)
-    });
-    let runner = restored.map_err(|error| WorkerError::Runner {
+    let (names, config) = (dictionary.clone(), record.config.clone());
+    let runner = match state {
+        Some(state) => Runner::resume(host, &plugin, names, config, state),
+        None => Runner::new(host, &plugin, names, config),
+    };
+    let runner = runner.map_err(|error| WorkerError::Runner {
         quarter,
         plugin: plugin_id,
         error,

@@ -94,7 +94,9 @@ impl Manifest {
         for Source { title, url } in &self.sources {
             text("sources.title", title)?;
             // It becomes a link on a page of the city.
-            let page = ["https://", "http://"].iter().any(|web| url.starts_with(web));
+            let page = ["https://", "http://"]
+                .iter()
+                .any(|web| url.starts_with(web));
             ensure(page, "sources.url", || {
                 format!("{url:?} is not the address of a page, https://..")
             })?;
