@@ -190,14 +190,7 @@ impl Deployer {
                 next.as_str()
             )));
         }
-        let mut places = match next {
-            Stage::Shadow | Stage::Quarter => Vec::new(),
-            Stage::Labs if !quarters.is_empty() => quarters,
-            Stage::Labs => self.quarters_of_labs(),
-            Stage::City => self.all_quarters(),
-        };
-        places.retain(|place| *place != request.quarter);
-        places.insert(0, request.quarter.clone());
+        let places = self.places(&request.quarter, next, quarters);
         let mut events = Vec::new();
         for place in places {
             let placed = PluginRecord {
@@ -210,6 +203,20 @@ impl Deployer {
             events.push(deployed(placed, How::Promote, &request));
         }
         self.done(events).await
+    }
+
+    /// The quarters in which a version of `quarter` runs at a stage, its own first. `chosen`: at
+    /// stage labs, where somebody chose.
+    pub fn places(&self, quarter: &str, stage: Stage, chosen: Vec<String>) -> Vec<String> {
+        let mut places = match stage {
+            Stage::Shadow | Stage::Quarter => Vec::new(),
+            Stage::Labs if !chosen.is_empty() => chosen,
+            Stage::Labs => self.quarters_of_labs(),
+            Stage::City => self.all_quarters(),
+        };
+        places.retain(|place| place != quarter);
+        places.insert(0, quarter.to_owned());
+        places
     }
 
     /// Brings back the version that acted before.
