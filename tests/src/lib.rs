@@ -8,6 +8,7 @@ mod broker;
 mod clients;
 mod databases;
 mod http;
+mod lab;
 mod load;
 mod mosquitto;
 mod mqtt;
@@ -22,7 +23,8 @@ use std::path::{Path, PathBuf};
 pub use broker::{Mosquitto, free_address};
 pub use clients::{chromium, node_script, python};
 pub use databases::{Influx1, Victoria};
-pub use http::{Answer, get, get_json, post};
+pub use http::{Answer, get, get_json, post, send};
+pub use lab::{Api, Lab, cli, form, unsigned};
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
 pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
 pub use mqtt::{Client, ConnectOptions, Packet, Version, connect_packet, publish_packet};
@@ -49,12 +51,20 @@ pub fn data(folder: &str) -> Option<PathBuf> {
     None
 }
 
-/// The health plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
+/// A plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
+pub fn component(name: &str) -> Option<PathBuf> {
+    usable(workspace().join("plugins/target/components").join(name))
+}
+
+/// The health plugin, or the one in the folder `QUARTIER_PLUGIN_HEALTH`.
 pub fn health_plugin() -> Option<PathBuf> {
-    let path = std::env::var_os("QUARTIER_PLUGIN_HEALTH").map_or_else(
-        || workspace().join("plugins/target/components/health"),
-        PathBuf::from,
-    );
+    match std::env::var_os("QUARTIER_PLUGIN_HEALTH") {
+        Some(path) => usable(PathBuf::from(path)),
+        None => component("health"),
+    }
+}
+
+fn usable(path: PathBuf) -> Option<PathBuf> {
     if path.join("component.wasm").is_file() {
         return Some(path);
     }

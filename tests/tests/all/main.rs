@@ -10,6 +10,8 @@ mod asyncapi;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod contained;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;
@@ -17,6 +19,10 @@ mod dashboards;
 mod dead_letters;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod disclosed;
 #[cfg(test)]
 mod external;
 #[cfg(test)]
@@ -31,6 +37,8 @@ mod plugin_languages;
 mod replay;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod swap;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]
