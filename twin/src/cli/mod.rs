@@ -45,7 +45,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Print the MQTT filter of the area around a place.
     Area(area::AreaArgs),
-    /// A lab's rules: begin, build, sign.
+    /// A lab's rules: begin, build, test, sign, deploy.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Who may log in.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Effects, PluginBatch, PluginJob, Twin};
 use crate::event::{
-    AlertChange, Decision, Deployed, DerivedReading, Digest, Entry, Event, PluginRecord, Severity,
+    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event, PluginRecord, Severity,
     Stage,
 };
 use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
@@ -330,6 +330,10 @@ fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
             unreachable!()
         };
         deployed.record.kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        deployed.record.commands = vec![CommandGrant {
+            kind: "city_tree".to_owned(),
+            ..CommandGrant::default()
+        }];
         let journal = [
             entry(0, quarter("a")),
             put("early", "connection_point"),
@@ -347,8 +351,9 @@ fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
         }
         told
     };
-    assert_eq!(told(&["connection_point", "sensor_box"]), ["early", "late", "box"]);
-    assert_eq!(told(&[]), ["box"], "of all kinds: what is measured");
+    let named = told(&["connection_point", "sensor_box"]);
+    assert_eq!(named, ["early", "late", "tree", "box"]);
+    assert_eq!(told(&[]), ["tree", "box"], "of all kinds: what is measured or commanded");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::event::Stage;
 
 /// A package to deploy.
 #[derive(Debug, Args)]
-pub(super) struct DeployArgs {
+pub(in crate::cli) struct DeployArgs {
     /// Folder with manifest.toml, component.wasm and manifest.sig.
     #[arg(default_value = "dist")]
     dist: PathBuf,

@@ -8,7 +8,7 @@ use crate::cli::{Outcome, print_columns};
 
 /// Whose log.
 #[derive(Debug, Args)]
-pub(super) struct LogsArgs {
+pub(in crate::cli) struct LogsArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.
@@ -29,7 +29,7 @@ pub(super) struct LogsArgs {
 
 /// A shadow to compare.
 #[derive(Debug, Args)]
-pub(super) struct CompareArgs {
+pub(in crate::cli) struct CompareArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.

@@ -10,7 +10,7 @@ use crate::event::Stage;
 
 /// Which plugins.
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Only of this quarter.
     #[arg(long, value_name = "ID")]
     quarter: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct ListArgs {
 
 /// One plugin.
 #[derive(Debug, Args)]
-pub(super) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.
@@ -38,7 +38,7 @@ pub(super) struct ShowArgs {
 
 /// A version to take one stage further.
 #[derive(Debug, Args)]
-pub(super) struct PromoteArgs {
+pub(in crate::cli) struct PromoteArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.
@@ -65,7 +65,7 @@ pub(super) struct PromoteArgs {
 
 /// A plugin to roll back.
 #[derive(Debug, Args)]
-pub(super) struct RollbackArgs {
+pub(in crate::cli) struct RollbackArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.
@@ -83,7 +83,7 @@ pub(super) struct RollbackArgs {
 
 /// A plugin to end.
 #[derive(Debug, Args)]
-pub(super) struct RemoveArgs {
+pub(in crate::cli) struct RemoveArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.

@@ -34,8 +34,8 @@ impl Twin {
         self.announce(asset, interested);
     }
 
-    /// Plugins that name the kind of an asset: they hear of it also where it measures nothing, as a
-    /// connection point or a community does.
+    /// Plugins that name the kind of an asset, among what they read or command: they hear of it also
+    /// where it measures nothing, as a connection point or a city tree does.
     fn naming(&self, asset: u32) -> u16 {
         let Some(asset) = self.assets.get(asset as usize) else {
             return 0;
@@ -43,7 +43,8 @@ impl Twin {
         let quarter = self.quarters.get(usize::from(asset.quarter));
         let deployments = quarter.into_iter().flat_map(|q| q.deployments.iter().enumerate());
         let names = |deployment: &Deployment| {
-            let mut kinds = deployment.record.kinds.iter();
+            let commanded = deployment.record.commands.iter().map(|command| &command.kind);
+            let mut kinds = deployment.record.kinds.iter().chain(commanded);
             !deployment.parked && kinds.any(|kind| kind == asset.kind())
         };
         deployments
