@@ -14,6 +14,11 @@ const HOSTILE: &str = "johannstadt";
 const GOOD: &str = "friedrichstadt";
 /// A batch for each reading.
 const SINGLE: (&str, &str) = ("[reads]", "[reads]\nbatch = 1");
+/// The guest looks `power` up, which to a node is another name of what it reads.
+pub(crate) const BY_ITS_NAME: (&str, &str) = (
+    "metrics = [\"power\"]",
+    "metrics = [\"active_power\"]\nwindows = [{ metric = \"power\", span_s = 3600 }]",
+);
 /// The reading at which the hostile guest does as its mode says.
 const POISON: f64 = -1.0;
 
@@ -50,7 +55,7 @@ impl City {
 
     fn hostile(&self, changes: &[(&str, &str)]) -> Package {
         self.lab
-            .package("hostile", &[&[SINGLE], changes].concat())
+            .package("hostile", &[&[BY_ITS_NAME, SINGLE], changes].concat())
             .unwrap()
     }
 
@@ -108,7 +113,7 @@ impl City {
 
     /// A reading of the hostile plugin's asset.
     fn hostile_reads(&mut self, value: f64) {
-        self.publish("dt/johannstadt/box-1/power", value);
+        self.publish("dt/johannstadt/box-1/active_power", value);
     }
 
     /// The good plugin evaluates a reading: its count is derived, decided and in the twin.

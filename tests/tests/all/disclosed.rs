@@ -97,7 +97,9 @@ fn decisions_are_found_by_what_they_are_about_page_by_page() {
     api.deployed("friedrichstadt", &first, &[]);
     let shadow = rows(&lab, &[("version = \"1.0.0\"", "version = \"1.1.0\"")]).unwrap();
     api.deployed("johannstadt", &shadow, &[("stage", "shadow")]);
-    let hostile = lab.package("hostile", &[SINGLE]).unwrap();
+    let hostile = lab
+        .package("hostile", &[crate::contained::BY_ITS_NAME, SINGLE])
+        .unwrap();
     api.deployed("friedrichstadt", &hostile, &[("set", "mode=refuse")]);
     runs(&node, 4);
     let mut device = connect(&node);
@@ -109,7 +111,12 @@ fn decisions_are_found_by_what_they_are_about_page_by_page() {
         0..4,
         22.0,
     );
-    publish(&mut device, "dt/friedrichstadt/box-3/power", 0..2, -1.0);
+    publish(
+        &mut device,
+        "dt/friedrichstadt/box-3/active_power",
+        0..2,
+        -1.0,
+    );
     let all = decided(&node, "", 36);
     for (query, count) in [
         ("quarter=johannstadt", 30),

@@ -115,7 +115,7 @@ fn what_is_not_its_labs_own_word_is_refused_and_changes_nothing() {
             "johannstadt",
             unbound,
             403,
-            &["component_sha256"],
+            &["changed after it was signed"],
         ),
     ];
     for (what, quarter, package, status, says) in cases {

@@ -21,15 +21,25 @@ fn who_has_no_right_to_is_told_which_one_is_needed_and_changes_nothing() {
     runs(&node, "johannstadt", "1.0.0");
     let before = standing(&node);
 
+    let why = json!({ "why": "for all" });
+    let promoted = own.post(&format!("{PLUGIN}/promote"), &why);
+    is_refused(
+        "a lab goes beyond its quarter",
+        &promoted,
+        403,
+        &["role operator"],
+    );
+
     let next = rows(&lab, "1.1.0").unwrap();
     let forged = nobody.clone().token("qt_0000000000000000_forged");
     let basic = nobody.clone().with("Authorization", "Basic bGFiOmxhYg==");
     let callers: [(&str, &Api, u16, &str); 5] = [
         ("nobody", &nobody, 401, "token"),
-        ("a forged token", &forged, 401, "token"),
         ("another scheme", &basic, 401, "Bearer"),
         ("a utility", &utility, 403, "lab or operator"),
         ("another quarter's lab", &elsewhere, 403, "lab or operator"),
+        // Last: whoever guesses is slowed down.
+        ("a forged token", &forged, 401, "token"),
     ];
     for (who, api, status, says) in callers {
         let why = json!({ "why": "because" });
@@ -47,14 +57,6 @@ fn who_has_no_right_to_is_told_which_one_is_needed_and_changes_nothing() {
             is_refused(&format!("{who} {what}"), &answer, status, &[says]);
         }
     }
-    let why = json!({ "why": "for all" });
-    let promoted = own.post(&format!("{PLUGIN}/promote"), &why);
-    is_refused(
-        "a lab goes beyond its quarter",
-        &promoted,
-        403,
-        &["role operator"],
-    );
     assert_eq!(standing(&node), before);
     assert_eq!(
         nobody.get(PLUGIN).status,
