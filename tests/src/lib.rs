@@ -58,9 +58,20 @@ pub fn component(name: &str) -> Option<PathBuf> {
 
 /// The health plugin, or the one in the folder `QUARTIER_PLUGIN_HEALTH`.
 pub fn health_plugin() -> Option<PathBuf> {
-    match std::env::var_os("QUARTIER_PLUGIN_HEALTH") {
+    named("health", "QUARTIER_PLUGIN_HEALTH")
+}
+
+/// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
+/// it was not built.
+pub fn rows_plugin() -> Option<PathBuf> {
+    named("rows", "QUARTIER_PLUGIN_ROWS")
+}
+
+/// From the folder that a variable names, else as `plugins/build` leaves it.
+fn named(name: &str, variable: &str) -> Option<PathBuf> {
+    match std::env::var_os(variable) {
         Some(path) => usable(PathBuf::from(path)),
-        None => component("health"),
+        None => component(name),
     }
 }
 

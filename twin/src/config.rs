@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::event::Stage;
+use crate::event::{self, Stage};
 
 pub use load::ConfigError;
 pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
@@ -52,6 +52,9 @@ pub struct Config {
     /// Labs that may deploy plugins.
     #[serde(default, rename = "lab")]
     pub labs: Vec<Lab>,
+    /// Safety limits of commands to devices.
+    #[serde(default, rename = "interlock")]
+    pub interlocks: Vec<Interlock>,
 }
 
 /// Who this node is.
@@ -157,6 +160,9 @@ pub enum WhenFull {
     DropOldest,
 }
 
+/// Some weeks of a quarter, some hours of a busy city.
+const KEEP_BYTES: u64 = 2_000_000_000;
+
 /// The durable log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -165,6 +171,11 @@ pub struct Journal {
     pub quota_bytes: u64,
     /// What happens then.
     pub when_full: WhenFull,
+    /// Bytes of the journal that stay although nothing needs them any more, so that what was
+    /// decided can be verified and tried otherwise; half of the quota at most. Absent:
+    /// 2,000,000,000 or half of the quota. What is still needed counts first: with a backlog of
+    /// this size nothing more is kept.
+    pub keep_bytes: Option<u64>,
     /// Size of a segment file.
     pub segment_bytes: u64,
     /// Entries between two snapshots of the twin.
@@ -176,9 +187,18 @@ impl Default for Journal {
         Self {
             quota_bytes: 10_000_000_000,
             when_full: WhenFull::Refuse,
+            keep_bytes: None,
             segment_bytes: 64 * 1024 * 1024,
             snapshot_entries: 500_000,
         }
+    }
+}
+
+impl Journal {
+    /// Bytes kept for verification, see [`Journal::keep_bytes`].
+    pub fn kept_bytes(&self) -> u64 {
+        let half = self.quota_bytes / 2;
+        self.keep_bytes.unwrap_or(KEEP_BYTES).min(half)
     }
 }
 
@@ -217,6 +237,53 @@ pub struct Plugin {
     /// Keys of the manifest's `[config]` that are otherwise here.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+}
+
+/// A safety limit of commands to devices, whoever asks for them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Interlock {
+    /// Asset kind it is for; absent: every one.
+    pub kind: String,
+    /// Property it guards; absent: every one.
+    pub property: String,
+    /// Metric of the same asset that `above` and `below` are held against.
+    pub metric: String,
+    /// Commands are held while the metric is above.
+    pub above: Option<f64>,
+    /// Commands are held while the metric is below.
+    pub below: Option<f64>,
+    /// Smallest value that may be commanded at all.
+    pub min: Option<f64>,
+    /// Largest value that may be commanded at all.
+    pub max: Option<f64>,
+    /// For people: why.
+    pub reason: String,
+}
+
+impl From<&Interlock> for event::Interlock {
+    fn from(configured: &Interlock) -> Self {
+        let Interlock {
+            kind,
+            property,
+            metric,
+            above,
+            below,
+            min,
+            max,
+            reason,
+        } = configured;
+        Self {
+            kind: kind.clone(),
+            property: property.clone(),
+            metric: metric.clone(),
+            above: *above,
+            below: *below,
+            min: *min,
+            max: *max,
+            reason: reason.clone(),
+        }
+    }
 }
 
 /// A quarter lab whose signed plugins are taken over HTTP.

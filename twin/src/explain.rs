@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use quartier_plugin_host::{Manifest, Source};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::{AlertChange, Cause, CommandIntent, Decision, DerivedReading, How};
@@ -15,7 +15,7 @@ use crate::vocabulary::Vocabulary;
 const MOST: usize = 100;
 
 /// A decision in plain words.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// Journal position of the decision.
     pub id: u64,
@@ -30,6 +30,35 @@ pub struct Explanation {
     pub sources: Vec<(String, String)>,
     /// How to check it.
     pub check: String,
+}
+
+/// A decision in plain words, and as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Explained {
+    /// In plain words.
+    pub explanation: Explanation,
+    /// As recorded; without values that the reader must not see.
+    pub record: Decision,
+}
+
+impl Explanation {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut lines = vec![format!("Decision {}: {}", self.id, self.decided_by)];
+        lines.extend(
+            self.deployed
+                .iter()
+                .map(|how| format!("This version was {how}")),
+        );
+        lines.extend(self.outputs.iter().map(|output| format!("- {output}")));
+        if !self.sources.is_empty() {
+            lines.push("Thresholds come from:".to_owned());
+        }
+        let sources = self.sources.iter();
+        lines.extend(sources.map(|(title, url)| format!("  {title} <{url}>")));
+        lines.push(format!("Compute it again: {}", self.check));
+        lines.join("\n")
+    }
 }
 
 /// What a sentence needs to know beside the decision.
@@ -110,12 +139,21 @@ impl Words<'_> {
         let failure = decision.failure.iter();
         let failed = failure.map(|why| format!("The batch was set aside: {why}."));
         let alerts = decision.alerts.iter().map(|alert| self.alert(alert));
-        let commands = decision.commands.iter().map(|command| self.command(command));
+        let commands = decision
+            .commands
+            .iter()
+            .map(|command| self.command(command));
         let values = decision.derived.iter().map(|derived| self.value(derived));
         let dropped = decision.dropped.iter().map(|(reason, rows)| {
-            format!("{rows} outputs were dropped, because the manifest does not allow them: {reason}.")
+            format!(
+                "{rows} outputs were dropped, because the manifest does not allow them: {reason}."
+            )
         });
-        let all = failed.chain(alerts).chain(commands).chain(dropped).chain(values);
+        let all = failed
+            .chain(alerts)
+            .chain(commands)
+            .chain(dropped)
+            .chain(values);
         let mut sentences: Vec<String> = all.collect();
         let more = sentences.len().saturating_sub(MOST);
         if more > 0 {
@@ -185,15 +223,28 @@ impl Words<'_> {
             derived.asset,
             derived.time,
             self.told(&derived.metric, derived.value),
-            self.because(derived.cause)
+            self.because_of(&derived.causes)
         )
     }
 
     fn because(&self, cause: Option<u32>) -> String {
-        let cause = cause.and_then(|cause| self.decision.causes.get(cause as usize));
-        let Some(cause) = cause else {
-            return " Cause: time passed, or what was known before.".to_owned();
-        };
+        self.because_of(cause.as_slice())
+    }
+
+    fn because_of(&self, causes: &[u32]) -> String {
+        let known = |cause: &u32| self.decision.causes.get(*cause as usize);
+        let causes: Vec<String> = causes
+            .iter()
+            .filter_map(known)
+            .map(|cause| self.cause(cause))
+            .collect();
+        match causes.is_empty() {
+            true => " Cause: time passed, or what was known before.".to_owned(),
+            false => format!(" Cause: {}.", causes.join("; ")),
+        }
+    }
+
+    fn cause(&self, cause: &Cause) -> String {
         let Cause {
             asset,
             metric,
@@ -205,12 +256,12 @@ impl Words<'_> {
         let (name, unit) = named(metric);
         let value = self.told(metric, *value);
         if *span_s == 0 {
-            return format!(" Cause: {name} of {asset} was {value}{unit} at {time}.");
+            return format!("{name} of {asset} was {value}{unit} at {time}");
         }
         let from = time.plus(i64::from(*span_s) * -1000);
         format!(
-            " Cause: the mean of {name} of {asset} from {from} to {time} was {value}{unit}, with \
-             readings for {:.0} % of that time.",
+            "the mean of {name} of {asset} from {from} to {time} was {value}{unit}, with readings \
+             for {:.0} % of that time",
             coverage * 100.0
         )
     }
@@ -247,7 +298,9 @@ fn number(value: f64) -> String {
 
 /// Leaves out the values of `hidden` metrics, so that a record can be shown to everybody.
 pub fn without_values(decision: &mut Decision, hidden: &HashSet<String>) {
-    decision.derived.retain(|derived| !hidden.contains(&derived.metric));
+    decision
+        .derived
+        .retain(|derived| !hidden.contains(&derived.metric));
     for cause in &mut decision.causes {
         if hidden.contains(&cause.metric) {
             cause.value = f64::NAN;

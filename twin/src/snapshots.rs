@@ -3,7 +3,8 @@
 //!
 //! `DATA/snapshots/{position, 20 digits}.snap`: 8 bytes `QTRSNAP2`, 4 bytes CRC-32 (little-endian)
 //! of the rest, then postcard of [`Snapshot`]. A file is written beside, synced and renamed, so a
-//! file with that name is whole; the newest two are kept.
+//! file with that name is whole. The newest two are kept, and of the older ones those behind which
+//! the journal is still there, [`MOST`] in all, spread evenly: from them decisions are run again.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 const MAGIC: &[u8; 8] = b"QTRSNAP2";
 /// One more than needed, so that a damaged newest file costs a longer replay and nothing else.
 const KEPT: usize = 2;
+/// Files in all at most.
+const MOST: usize = 24;
 
 /// What a snapshot file holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,12 +54,18 @@ impl Snapshots {
         Ok(Self { folder })
     }
 
-    /// Writes a snapshot durably and removes the oldest; returns the position from which on the
-    /// journal is still needed.
+    /// The snapshots in `folder`, which is only read.
+    pub fn read_only(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Writes a snapshot durably and removes those that serve nothing any more; returns the
+    /// position from which on recovery still needs the journal. `oldest`: the first position of the
+    /// journal.
     ///
     /// # Errors
     /// The disk's; then the snapshots there were are still there.
-    pub fn write(&self, snapshot: &Snapshot) -> io::Result<u64> {
+    pub fn write(&self, snapshot: &Snapshot, oldest: u64) -> io::Result<u64> {
         let body = postcard::to_allocvec(snapshot).map_err(io::Error::other)?;
         let path = self.folder.join(format!("{:020}.snap", snapshot.position));
         let beside = path.with_extension("tmp");
@@ -68,11 +77,43 @@ impl Snapshots {
         fs::rename(&beside, &path)?;
         File::open(&self.folder)?.sync_all()?;
         let files = self.files()?;
-        let old = files.len().saturating_sub(KEPT);
-        for (_, path) in files.iter().take(old) {
-            fs::remove_file(path)?;
+        let positions: Vec<u64> = files.iter().map(|(position, _)| *position).collect();
+        for index in superfluous(&positions, oldest) {
+            if let Some((_, path)) = files.get(index) {
+                fs::remove_file(path)?;
+            }
         }
-        Ok(files.get(old).map_or(0, |(position, _)| *position))
+        let needed = positions.len().saturating_sub(KEPT);
+        Ok(positions.get(needed).copied().unwrap_or(0))
+    }
+
+    /// The newest snapshot that can be read and is not newer than `upto`.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn before(&self, upto: u64) -> io::Result<Option<Snapshot>> {
+        let files = self.files()?;
+        let old = files.iter().filter(|(position, _)| *position <= upto);
+        for (_, path) in old.rev() {
+            match read(path) {
+                Ok(snapshot) => return Ok(Some(snapshot)),
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "a snapshot cannot be read");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Position of every file, readable or not, oldest first; none where there is no folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn positions(&self) -> io::Result<Vec<u64>> {
+        match self.files() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            files => Ok(files?.into_iter().map(|(position, _)| position).collect()),
+        }
     }
 
     /// The newest snapshot that can be read and is not newer than `upto`; where all are newer, the
@@ -122,6 +163,33 @@ impl Snapshots {
     }
 }
 
+/// Indices of snapshots that go: those before the journal, then those whose neighbours are nearest
+/// to one another, until [`MOST`] are left. The newest [`KEPT`] stay.
+fn superfluous(positions: &[u64], oldest: u64) -> Vec<usize> {
+    let newest = positions.len().saturating_sub(KEPT);
+    let serves = |index: &usize| {
+        let position = positions.get(*index).copied().unwrap_or(0);
+        *index >= newest || position.saturating_add(1) >= oldest
+    };
+    let mut stay: Vec<usize> = (0..positions.len()).filter(serves).collect();
+    while stay.len() > MOST {
+        let between = |place: &usize| {
+            let at = |place: usize| stay.get(place).and_then(|index| positions.get(*index));
+            let (before, after) = (at(place - 1), at(place + 1));
+            before
+                .zip(after)
+                .map_or(u64::MAX, |(before, after)| after - before)
+        };
+        let Some(place) = (1..stay.len() - KEPT).min_by_key(between) else {
+            break;
+        };
+        stay.remove(place);
+    }
+    (0..positions.len())
+        .filter(|index| !stay.contains(index))
+        .collect()
+}
+
 fn read(path: &Path) -> io::Result<Snapshot> {
     let bytes = fs::read(path)?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "damaged");
@@ -151,9 +219,9 @@ mod tests {
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
         let newest = || snapshots.newest(u64::MAX).unwrap();
         assert_eq!(newest(), None);
-        assert_eq!(snapshots.write(&snapshot(10)).unwrap(), 10);
-        assert_eq!(snapshots.write(&snapshot(20)).unwrap(), 10);
-        assert_eq!(snapshots.write(&snapshot(30)).unwrap(), 20);
+        assert_eq!(snapshots.write(&snapshot(10), 1).unwrap(), 10);
+        assert_eq!(snapshots.write(&snapshot(20), 1).unwrap(), 10);
+        assert_eq!(snapshots.write(&snapshot(30), 1).unwrap(), 20);
         assert_eq!(newest(), Some(snapshot(30)));
         let file = folder.path().join("s/00000000000000000030.snap");
         let mut bytes = std::fs::read(&file).unwrap();
@@ -166,11 +234,33 @@ mod tests {
     fn a_snapshot_beyond_what_outputs_have_seen_is_used_only_without_an_older_one() {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
-        snapshots.write(&snapshot(10)).unwrap();
-        snapshots.write(&snapshot(20)).unwrap();
+        snapshots.write(&snapshot(10), 1).unwrap();
+        snapshots.write(&snapshot(20), 1).unwrap();
         let position = |upto| snapshots.newest(upto).unwrap().map(|s| s.position);
         assert_eq!(position(20), Some(20));
         assert_eq!(position(19), Some(10));
         assert_eq!(position(9), Some(10));
+    }
+
+    #[test]
+    fn old_snapshots_stay_with_their_journal_spread_evenly_and_the_newest_two_always() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
+        for position in 1..=200 {
+            let needed = snapshots.write(&snapshot(position * 10), 1).unwrap();
+            assert_eq!(needed, position.saturating_sub(1).max(1) * 10);
+        }
+        let kept = snapshots.positions().unwrap();
+        assert_eq!(kept.len(), 24);
+        assert_eq!((kept[0], kept[22], kept[23]), (10, 1990, 2000));
+        let widest = kept.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(widest <= 2 * 2000 / 22, "{kept:?}");
+        snapshots.write(&snapshot(2010), 1500).unwrap();
+        let kept = snapshots.positions().unwrap();
+        assert!(kept[0] >= 1499 && kept.len() > 2, "{kept:?}");
+        snapshots.write(&snapshot(2020), 9999).unwrap();
+        assert_eq!(snapshots.positions().unwrap(), [2010, 2020]);
+        assert_eq!(snapshots.before(2019).unwrap(), Some(snapshot(2010)));
+        assert_eq!(snapshots.before(2009).unwrap(), None);
     }
 }

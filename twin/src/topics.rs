@@ -20,12 +20,12 @@ use crate::event::Decision;
 use crate::explain::without_values;
 use crate::grid::{Aggregate, area_topic_levels};
 use crate::mqtt::Mqtt;
-use crate::state::{Alert, AlertKey, Change, Effects, Stream, Twin};
+use crate::state::{Alert, AlertKey, Change, Command, CommandState, Effects, Stream, Twin};
 
 pub use contract::{Action, PARAMETERS, Payload, TOPICS, Topic};
 pub use json::{
-    AlertPayload, CellPayload, DecisionPayload, ValuePayload, aggregate_json, alert_json,
-    decision_json, stream_json,
+    AlertPayload, CellPayload, CommandPayload, DecisionPayload, ValuePayload, aggregate_json,
+    alert_json, command_json, decision_json, stream_json,
 };
 pub use retained::TwinTopics;
 
@@ -97,6 +97,17 @@ pub fn alert_topic(key: &AlertKey) -> String {
     format!("alert/v1/{}/{}/{}", key.quarter, key.rule, key.asset)
 }
 
+/// `cmd/v1/{quarter}/{asset}`.
+pub fn command_topic(command: &Command) -> String {
+    format!("cmd/v1/{}/{}", command.quarter, command.asset)
+}
+
+/// Whether a broker may keep the message for later subscribers: a command that ended would be
+/// told to a device that comes later.
+pub fn may_be_kept(topic: &str) -> bool {
+    !topic.starts_with("cmd/")
+}
+
 /// Publishes what the fold changed, as far as somebody may listen.
 pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
     let mut batch = Vec::new();
@@ -142,6 +153,9 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
             });
         }
     }
+    if !effects.commands.is_empty() && mqtt.anyone_for("cmd") {
+        commands(twin, effects, &mut batch);
+    }
     if !batch.is_empty() {
         mqtt.publish(batch);
     }
@@ -163,6 +177,21 @@ fn public<'a>(twin: &Twin, decision: &'a Decision) -> Cow<'a, Decision> {
     let mut shown = decision.clone();
     without_values(&mut shown, &hidden);
     Cow::Owned(shown)
+}
+
+/// Each once, and only what is still to be done: what is told may follow from many entries.
+fn commands(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) {
+    let mut told = effects.commands.clone();
+    told.sort_unstable();
+    told.dedup();
+    let found = told.into_iter().filter_map(|id| twin.commands().get(id));
+    for command in found.filter(|command| command.state == CommandState::Sent) {
+        batch.push(Message {
+            topic: command_topic(command),
+            payload: command_json(command),
+            retain: false,
+        });
+    }
 }
 
 fn changed(

@@ -43,21 +43,13 @@ impl Rooms {
             return;
         };
         let limit = &change.limit;
-        let above = if change.raise {
-            "from"
+        let (now, above) = (format!("CO2 {ppm:.0} ppm"), limit.limit);
+        if change.raise {
+            let text = format!("{now}, from {above} ppm: air the room");
+            cx.raise(row.asset, self.topic, limit, change.severity, ppm, text);
         } else {
-            "no longer from"
-        };
-        let text = format!(
-            "CO2 {ppm:.0} ppm, {above} {} ppm: air the room",
-            limit.limit
-        );
-        match change.raise {
-            true => cx.raise(row.asset, self.topic, limit, change.severity, ppm, text),
-            false => {
-                let text = format!("CO2 {ppm:.0} ppm, no longer from {} ppm", limit.limit);
-                cx.clear(row.asset, self.topic, limit, ppm, text);
-            }
+            let text = format!("{now}, no longer from {above} ppm");
+            cx.clear(row.asset, self.topic, limit, ppm, text);
         }
     }
 }

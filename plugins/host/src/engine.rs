@@ -63,7 +63,7 @@ struct Inner {
     engine: Engine,
     linker: Linker<Inside>,
     cache: Option<Cache>,
-    _clock: Clock,
+    _clock: Option<Clock>,
 }
 
 impl std::fmt::Debug for Host {
@@ -78,7 +78,16 @@ impl Host {
     /// # Errors
     /// The machine does not allow it.
     pub fn new() -> Result<Self, HostError> {
-        Self::start(|_| Ok(None))
+        Self::start(|_| Ok(None), true)
+    }
+
+    /// Like [`new`](Self::new), and no call ends for its deadline: fuel alone bounds it, so that the
+    /// answers do not depend on how busy the machine is. For what nobody waits for.
+    ///
+    /// # Errors
+    /// The machine does not allow it.
+    pub fn without_deadlines() -> Result<Self, HostError> {
+        Self::start(|_| Ok(None), false)
     }
 
     /// Starts the engine and its clock; compiled plugins are kept in the folder `dir`, which is
@@ -87,23 +96,25 @@ impl Host {
     /// # Errors
     /// The machine does not allow it, or the folder cannot be used.
     pub fn with_cache(dir: PathBuf) -> Result<Self, HostError> {
-        Self::start(|engine| {
+        let cache = |engine: &Engine| {
             let cache = Cache::open(dir.clone(), engine);
             cache
                 .map(Some)
                 .map_err(|error| HostError::Cache { path: dir, error })
-        })
+        };
+        Self::start(cache, true)
     }
 
     fn start(
         cache: impl FnOnce(&Engine) -> Result<Option<Cache>, HostError>,
+        deadlines: bool,
     ) -> Result<Self, HostError> {
         let failed = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
         let engine = Engine::new(&config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         link(&mut linker).map_err(failed)?;
         let cache = cache(&engine)?;
-        let clock = Clock::start(&engine)?;
+        let clock = deadlines.then(|| Clock::start(&engine)).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,

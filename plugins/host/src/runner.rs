@@ -37,6 +37,9 @@ pub const CHECKPOINT: u64 = 64;
 /// Failed batches in a row after which a plugin is called no more.
 pub const QUARANTINE: u32 = 5;
 
+/// The failure of a batch that a plugin in quarantine does not get.
+pub const QUARANTINED: &str = "quarantined";
+
 /// Counters since the runner was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -202,7 +205,7 @@ impl Runner {
         }
         if self.quarantined() {
             self.pass_by(batch);
-            return self.refused(batch, "quarantined");
+            return self.refused(batch, QUARANTINED);
         }
         let started = Instant::now();
         let batch = self.with_owed(batch);

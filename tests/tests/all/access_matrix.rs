@@ -329,7 +329,7 @@ fn a_subscription_reads_where_a_rule_allows_it_and_nowhere_else() {
     let mut boss = Boss::new(&node);
     // Retained messages of these are answered from the twin, and there is none.
     let kept = |topic: &str| {
-        let of_twin = ["twin/", "personal/", "alert/", "cell/", "dt/"];
+        let of_twin = ["twin/", "personal/", "alert/", "cell/", "cmd/", "dt/"];
         !of_twin.iter().any(|prefix| topic.starts_with(prefix))
     };
     for topic in TOPICS.iter().filter(|topic| kept(topic)) {

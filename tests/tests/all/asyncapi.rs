@@ -1,11 +1,12 @@
 //! `/asyncapi.json`: valid by the reference parser, and true of what is on the wire.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use quartier_tests::{
     Line, Mosquitto, Node, NodeConfig, Subscriber, get, has_mosquitto_clients, health_plugin,
-    mosquitto_pub, node_script, run,
+    mosquitto_pub, node_script, quartier, run,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -67,7 +68,25 @@ fn every_message_on_the_wire_fits_the_document() {
         let reading = format!("{{\"pm10\":{{\"v\":150,\"t\":\"2026-06-01T{hour:02}:00:00Z\"}}}}");
         publish("dt/friedrichstadt/street", &reading);
     }
+    let ask = [
+        "command",
+        "ask",
+        "friedrichstadt",
+        "street",
+        "fan",
+        "1",
+        "--why",
+        "poor air",
+    ];
+    let address = format!("http://{}", node.http());
+    let mut command = Command::new(quartier());
+    let asked = run(
+        command.args(ask).args(["--node", &address]),
+        Duration::from_secs(30),
+    );
+    assert_eq!(asked.code, Some(0), "{asked:?}");
     let mut wanted = vec![
+        "cmd/v1",
         "dt/",
         "twin/v1",
         "personal/v1",
@@ -86,7 +105,11 @@ fn every_message_on_the_wire_fits_the_document() {
     };
     assert_eq!(judged["errors"], json!([]), "{judged}");
     if decides {
-        assert_eq!(judged["seen"].as_array().map(Vec::len), Some(9), "{judged}");
+        assert_eq!(
+            judged["seen"].as_array().map(Vec::len),
+            Some(10),
+            "{judged}"
+        );
     }
 }
 

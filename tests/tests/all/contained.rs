@@ -14,11 +14,8 @@ const HOSTILE: &str = "johannstadt";
 const GOOD: &str = "friedrichstadt";
 /// A batch for each reading.
 const SINGLE: (&str, &str) = ("[reads]", "[reads]\nbatch = 1");
-/// The guest looks `power` up, which to a node is another name of what it reads.
-pub(crate) const BY_ITS_NAME: (&str, &str) = (
-    "metrics = [\"power\"]",
-    "metrics = [\"active_power\"]\nwindows = [{ metric = \"power\", span_s = 3600 }]",
-);
+/// The name under which a node has what the guest reads.
+pub(crate) const BY_ITS_NAME: (&str, &str) = ("[\"power\"]", "[\"active_power\"]");
 /// The reading at which the hostile guest does as its mode says.
 const POISON: f64 = -1.0;
 
@@ -35,7 +32,7 @@ impl City {
     /// The good plugin runs; `None`, said on stderr, where the plugins were not built.
     fn new() -> Option<Self> {
         let lab = Lab::new("tests");
-        let good = lab.package("rows", &[SINGLE, ("unit = \"1\"", "unit = \"\"")])?;
+        let good = lab.package("rows", &[SINGLE])?;
         let node = Node::start(NodeConfig {
             quarters: [HOSTILE, GOOD].map(|id| (id.to_owned(), None)).to_vec(),
             more: lab.config(&[HOSTILE, GOOD]),

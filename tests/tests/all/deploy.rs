@@ -12,8 +12,6 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PLUGIN: &str = "/api/v1/plugins/johannstadt/rows";
-/// A node's vocabulary does not know what this guest derives.
-const NO_UNIT: (&str, &str) = ("unit = \"1\"", "unit = \"\"");
 
 /// A node with a lab of two quarters, and a third quarter.
 fn node(lab: &Lab, anonymous: &str) -> Node {
@@ -28,7 +26,7 @@ fn node(lab: &Lab, anonymous: &str) -> Node {
 
 fn rows(lab: &Lab, version: &str) -> Option<Package> {
     let version = format!("version = \"{version}\"");
-    lab.package("rows", &[NO_UNIT, ("version = \"1.0.0\"", &version)])
+    lab.package("rows", &[("version = \"1.0.0\"", &version)])
 }
 
 fn text(value: &Value) -> &str {

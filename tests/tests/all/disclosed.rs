@@ -26,7 +26,7 @@ fn node(lab: &Lab, anonymous: &str) -> Node {
 }
 
 fn rows(lab: &Lab, changes: &[(&str, &str)]) -> Option<Package> {
-    let changes = [&[SINGLE, ("unit = \"1\"", "unit = \"\"")], changes].concat();
+    let changes = [&[SINGLE], changes].concat();
     lab.package("rows", &changes)
 }
 

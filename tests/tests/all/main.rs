@@ -10,6 +10,8 @@ mod asyncapi;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod contained;
 #[cfg(test)]
 mod crash;
@@ -35,6 +37,8 @@ mod outage;
 mod plugin_languages;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod rerun;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

@@ -24,7 +24,6 @@ const ASSETS: u64 = 4;
 
 fn rows(lab: &Lab, version: &str, limit: u32) -> Option<Package> {
     let changes = [
-        ("unit = \"1\"", "unit = \"\"".to_owned()),
         ("version = \"1.0.0\"", format!("version = \"{version}\"")),
         ("limit = 30", format!("limit = {limit}")),
     ];

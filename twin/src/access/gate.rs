@@ -88,6 +88,11 @@ impl Access {
         changes
     }
 
+    /// Puts what somebody did into the audit.
+    pub fn did(&self, record: Record<'_>) {
+        self.audit.done(record);
+    }
+
     /// Has connections judged anew where a token ended after `since`.
     pub fn expire(&self, since: Timestamp, now: Timestamp) {
         if self.directory().any_expires(since, now) {

@@ -1,7 +1,7 @@
 //! `quartier command`: commands to devices, as a running node has them.
 
 use clap::{Args, Subcommand};
-use jiff::{Span, SpanRelativeTo, Unit};
+use jiff::{Span, SpanRelativeTo};
 use serde_json::{Value, json};
 
 use super::node_client::NodeArgs;
@@ -118,16 +118,13 @@ fn list(args: &ListArgs) -> Outcome {
 
 fn ask(args: &AskArgs) -> Outcome {
     let day = SpanRelativeTo::days_are_24_hours();
-    let seconds = args
-        .expires
-        .total((Unit::Second, day))
-        .map_err(Failure::usage)?;
+    let life = args.expires.to_duration(day).map_err(Failure::usage)?;
     let body = json!({
         "quarter": args.quarter,
         "asset": args.asset,
         "property": args.property,
         "value": args.value,
-        "expires_s": seconds.round(),
+        "expires_s": life.as_secs(),
         "why": args.why,
     });
     let command = args.node.client()?.post(&["api", "v1", "commands"], body)?;

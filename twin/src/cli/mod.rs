@@ -4,10 +4,13 @@ mod area;
 mod cert;
 mod check;
 mod command;
+mod decision;
 mod demo;
 mod edit;
 mod node_client;
+mod plot;
 mod plugin;
+mod progress;
 mod publish;
 mod replay;
 mod rules;
@@ -15,6 +18,7 @@ mod serve;
 mod simulate;
 mod token;
 mod user;
+mod whatif;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,8 +62,13 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::CertCommand),
     /// Commands to devices: what waits, what was sent, and asking for one.
+    #[command(subcommand, name = "command")]
+    Device(command::CommandCommand),
+    /// Why something was decided, and whether it would be decided again.
     #[command(subcommand)]
-    Command(command::CommandCommand),
+    Decision(decision::DecisionCommand),
+    /// Run what was recorded with another rule, other settings or other readings.
+    Whatif(Box<whatif::WhatIfArgs>),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -137,7 +146,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
-        Command::Command(command) => command::run(&command),
+        Command::Device(command) => command::run(&command),
+        Command::Decision(command) => decision::run(&command),
+        Command::Whatif(args) => whatif::run(&args),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "quartier", &mut std::io::stdout());

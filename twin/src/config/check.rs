@@ -10,7 +10,7 @@ use quartier_plugin_host::PublicKey;
 
 use super::load::line_at;
 use super::mqtt::NOBODY;
-use super::{Acl, Config, InfluxApi, Mqtt, ROLES, Token, User};
+use super::{Acl, Config, InfluxApi, Interlock, Mqtt, ROLES, Token, User};
 use crate::access::check_rule;
 use crate::external;
 use crate::model::is_name;
@@ -103,6 +103,12 @@ impl Config {
             [Key("journal"), Key("quota_bytes")],
             format!("must be at least {LEAST_QUOTA}: a few segments have to fit"),
         )?;
+        let half = self.journal.quota_bytes / 2;
+        must(
+            self.journal.keep_bytes.is_none_or(|keep| keep <= half),
+            [Key("journal"), Key("keep_bytes")],
+            format!("must be at most half of quota_bytes, {half}: the rest is for what is needed"),
+        )?;
         self.check_quarters()?;
         self.check_influx()
     }
@@ -128,7 +134,9 @@ impl Config {
             let nth = Nth(index, plugin.path.display().to_string());
             self.known_quarter([Key("plugin"), nth, Key("quarter")], &plugin.quarter)?;
         }
-        self.check_labs()
+        self.check_labs()?;
+        let mut interlocks = self.interlocks.iter().enumerate();
+        interlocks.try_for_each(|(index, interlock)| check_interlock(index, interlock))
     }
 
     fn check_labs(&self) -> Checked {
@@ -297,6 +305,60 @@ impl Config {
             )
         })
     }
+}
+
+fn check_interlock(index: usize, interlock: &Interlock) -> Checked {
+    let Interlock {
+        metric,
+        above,
+        below,
+        min,
+        max,
+        reason,
+        ..
+    } = interlock;
+    let nth = Nth(index, reason.clone());
+    let at = |key| [Key("interlock"), nth.clone(), Key(key)];
+    must(
+        !reason.is_empty(),
+        at("reason"),
+        "must say why: people read it",
+    )?;
+    for (key, bound) in [
+        ("above", above),
+        ("below", below),
+        ("min", min),
+        ("max", max),
+    ] {
+        must(
+            bound.is_none_or(f64::is_finite),
+            at(key),
+            "must be a finite number",
+        )?;
+    }
+    let watches = above.is_some() || below.is_some();
+    must(
+        watches || min.is_some() || max.is_some(),
+        at("reason"),
+        "an interlock needs one of above, below, min and max",
+    )?;
+    must(
+        metric.is_empty() != watches,
+        at("metric"),
+        "goes with above or below: the metric of the asset that is looked at",
+    )?;
+    must(
+        above
+            .zip(*below)
+            .is_none_or(|(above, below)| below <= above),
+        at("below"),
+        "is more than above: nothing could ever be sent",
+    )?;
+    must(
+        min.zip(*max).is_none_or(|(min, max)| min <= max),
+        at("min"),
+        "is more than max: nothing could ever be sent",
+    )
 }
 
 fn known_role<const N: usize>(at: [Step; N], role: &str) -> Checked {

@@ -85,8 +85,40 @@ fn what_does_not_go_together_is_named_by_key() {
         ),
         ("[journal]\nquota_bytes = 1000\n", "journal.quota_bytes"),
         (
+            "[journal]\nquota_bytes = 1000000\nkeep_bytes = 500001\n",
+            "journal.keep_bytes",
+        ),
+        (
             "[[plugin]]\nquarter = \"q\"\npath = \"p\"\n",
             "plugin \"p\".quarter",
+        ),
+        (
+            "[[interlock]]\nmax = 11\n",
+            "interlock \"\".reason: must say why",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\n",
+            "interlock \"r\".reason: an interlock needs one of",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\nabove = 60\n",
+            "interlock \"r\".metric: goes with above or below",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\nmetric = \"temperature\"\nmax = 60\n",
+            "interlock \"r\".metric: goes with above or below",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\nmetric = \"m\"\nabove = 1\nbelow = 2\n",
+            "interlock \"r\".below: is more than above",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\nmin = 2\nmax = 1\n",
+            "interlock \"r\".min: is more than max",
+        ),
+        (
+            "[[interlock]]\nreason = \"r\"\nmax = nan\n",
+            "interlock \"r\".max: must be a finite number",
         ),
     ] {
         let error = load(&format!("{SMALL}{more}"), &[]).unwrap_err();
@@ -231,4 +263,23 @@ fn no_hash_is_in_what_a_log_may_show() {
     );
     let shown = format!("{:?}", load(&text, &[]).unwrap());
     assert!(shown.contains("\"u\"") && !shown.contains("argon2") && !shown.contains("abab"));
+}
+
+#[test]
+fn an_interlock_is_read_as_it_stands() {
+    let more = "[[interlock]]\nkind = \"wallbox\"\nproperty = \"limit_kw\"\nmetric = \"temperature\"\n\
+                above = 60\nmax = 11.0\nreason = \"hot\"\n";
+    let config = load(&format!("{SMALL}{more}"), &[]).unwrap();
+    let interlock = crate::event::Interlock::from(&config.interlocks[0]);
+    let bounds = (
+        interlock.above,
+        interlock.below,
+        interlock.min,
+        interlock.max,
+    );
+    assert_eq!(bounds, (Some(60.0), None, None, Some(11.0)));
+    assert_eq!(
+        (interlock.kind, interlock.reason),
+        ("wallbox".to_owned(), "hot".to_owned())
+    );
 }

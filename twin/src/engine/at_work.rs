@@ -6,9 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge};
-use quartier_plugin_host::{Answer, Kept, Runner};
+use quartier_plugin_host::{Answer, Kept};
 
-use super::decide::{Decider, failure_letter};
+use super::decide::failure_letter;
+pub(super) use super::ready::Ready;
+use super::ready::started;
 use super::worker::{Shared, WorkerError, WorkerStats};
 use crate::event::{Digest, Entry, Event, PluginRecord, Started};
 use crate::journal::Batch;
@@ -20,44 +22,14 @@ use crate::state::{PluginBatch, Start};
 /// Pause before a decision is offered again to a full journal.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// An instance, and the names behind its numbers.
-pub(super) struct Ready {
-    pub(super) decider: Decider,
-    pub(super) runner: Runner,
-}
-
 /// An instance of a record, in `state` or without any.
 pub(super) fn begin(
     shared: &Shared,
     record: &PluginRecord,
     state: Option<&[u8]>,
 ) -> Result<Ready, WorkerError> {
-    let (quarter, plugin_id) = (record.quarter.clone(), record.plugin.clone());
-    let plugin = match shared.artifacts.get(record) {
-        Ok(plugin) => plugin,
-        Err(error) => {
-            return Err(WorkerError::Artifact {
-                quarter,
-                plugin: plugin_id,
-                error,
-            });
-        }
-    };
-    let dictionary = dictionary(&plugin, &shared.twin.read());
-    let host = shared.artifacts.host();
-    let (names, config) = (dictionary.clone(), record.config.clone());
-    let runner = match state {
-        Some(state) => Runner::resume(host, &plugin, names, config, state),
-        None => Runner::new(host, &plugin, names, config),
-    };
-    let runner = runner.map_err(|error| WorkerError::Runner {
-        quarter,
-        plugin: plugin_id,
-        error,
-    })?;
-    Ok(Ready {
-        decider: Decider::new(plugin, record.clone(), dictionary),
-        runner,
+    Ready::begin(&shared.artifacts, record, state, |plugin| {
+        dictionary(plugin, &shared.twin.read())
     })
 }
 
@@ -136,16 +108,13 @@ impl AtWork {
             return self.note_quarantine();
         }
         let started = Instant::now();
-        let was_quarantined = self.stats.quarantined;
-        let answer = self.ready.runner.run(&batch.batch);
+        let (answer, newly) = self.ready.answer(batch);
         let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.stats.waiting = waiting;
         self.stats.stage = batch.stage;
         self.count(batch, &answer, spent);
         self.log(batch, &answer);
-        let newly = self.stats.quarantined && !was_quarantined;
-        // One that is called no more decides nothing; its last failures and the alert say why.
-        if was_quarantined || batch.number < self.decided {
+        if batch.number < self.decided {
             return;
         }
         let decision = {
@@ -228,22 +197,15 @@ impl AtWork {
 
     /// Another version takes over this run; where it does not start, this one goes on.
     pub(super) fn swap(&mut self, start: &Start) {
-        let started = match self.succeed(start) {
-            Ok((ready, kept)) => {
-                self.ready = ready;
-                started(start, kept)
-            }
-            Err(why) => {
-                tracing::error!(plugin = start.record.plugin, version = start.record.version, %why,
-                    "the version does not start; the one before goes on");
-                Started {
-                    run: start.run,
-                    version: start.record.version.clone(),
-                    fresh: None,
-                    failed: Some(why),
-                }
-            }
-        };
+        let kept = self.succeed(start).map(|(ready, kept)| {
+            self.ready = ready;
+            kept
+        });
+        if let Err(why) = &kept {
+            tracing::error!(plugin = start.record.plugin, version = start.record.version, %why,
+                "the version does not start; the one before goes on");
+        }
+        let started = started(start, kept);
         self.stats.note = started.failed.clone().or_else(|| started.fresh.clone());
         self.name_stats();
         self.tell(start, started);
@@ -253,7 +215,7 @@ impl AtWork {
     pub(super) fn fork(&mut self, start: &Start) -> Option<Ready> {
         match self.succeed(start) {
             Ok((ready, kept)) => {
-                self.tell(start, started(start, kept));
+                self.tell(start, started(start, Ok(kept)));
                 Some(ready)
             }
             Err(why) => {
@@ -265,20 +227,12 @@ impl AtWork {
     }
 
     fn succeed(&mut self, start: &Start) -> Result<(Ready, Kept), String> {
-        let record = &start.record;
-        let artifacts = &self.shared.artifacts;
-        let plugin = artifacts.get(record).map_err(|error| error.to_string())?;
-        let names = dictionary(&plugin, &self.shared.twin.read());
-        let (runner, kept) = Runner::succeed(
-            &mut self.ready.runner,
-            artifacts.host(),
-            &plugin,
-            names.clone(),
-            record.config.clone(),
-        )
-        .map_err(|error| error.to_string())?;
-        let decider = Decider::new(plugin, record.clone(), names);
-        Ok((Ready { decider, runner }, kept))
+        let Shared {
+            artifacts, twin, ..
+        } = &*self.shared;
+        self.ready.succeed(artifacts, &start.record, |plugin| {
+            dictionary(plugin, &twin.read())
+        })
     }
 
     /// Records how a hand-over went, once.
@@ -294,11 +248,8 @@ impl AtWork {
     }
 
     pub(super) fn state(&mut self) -> Option<PluginState> {
-        match self.ready.runner.snapshot() {
-            Ok(state) => Some(PluginState {
-                run: self.run,
-                state,
-            }),
+        match self.ready.state(self.run) {
+            Ok(state) => Some(state),
             Err(error) => {
                 let record = self.ready.decider.record();
                 tracing::error!(quarter = record.quarter, plugin = record.plugin, %error,
@@ -311,17 +262,5 @@ impl AtWork {
     fn publish_stats(&self) {
         let mut stats = self.shared.stats.lock();
         stats.insert(self.run, self.stats.clone());
-    }
-}
-
-fn started(start: &Start, kept: Kept) -> Started {
-    Started {
-        run: start.run,
-        version: start.record.version.clone(),
-        fresh: match kept {
-            Kept::State => None,
-            Kept::Fresh(why) => Some(why),
-        },
-        failed: None,
     }
 }

@@ -1,7 +1,7 @@
 //! From a plugin's answer, in numbers, to a decision, in names.
 
 use hashbrown::HashMap;
-use quartier_plugin_host::{Answer, Dictionary, Entry, NO_ROW, Plugin};
+use quartier_plugin_host::{Answer, Dictionary, Entry, NO_ROW, Plugin, QUARANTINED};
 
 use crate::event::{
     AlertChange, Cause, CommandIntent, Decision, DerivedReading, Digest, PluginRecord, Severity,
@@ -9,6 +9,9 @@ use crate::event::{
 use crate::model::Millis;
 use crate::state::{PluginBatch, QUARANTINE_RULE, Twin};
 use crate::store::DeadLetter;
+
+/// Rows that are named as the causes of one value.
+const OF_A_VALUE: usize = 8;
 
 /// Knows the names behind a plugin's numbers.
 #[derive(Debug, Clone)]
@@ -46,6 +49,10 @@ impl Decider {
         previous: Digest,
         twin: &Twin,
     ) -> Option<Decision> {
+        // One that is called no more decides nothing; its last failures and the alert say why.
+        if answer.failure.as_deref() == Some(QUARANTINED) {
+            return None;
+        }
         if answer.failure.is_none() && answer.output.rows() == 0 && answer.dropped.is_empty() {
             return None;
         }
@@ -151,14 +158,17 @@ impl<'a> Causes<'a> {
         (cause != NO_ROW && row < self.batch.batch.rows()).then(|| self.name(row))
     }
 
-    /// The last row of this asset and time, else of this asset.
-    fn of_value(&mut self, asset: u32, time_ms: u64) -> Option<u32> {
+    /// The rows of this asset and time, else the last of this asset.
+    fn of_value(&mut self, asset: u32, time_ms: u64) -> Vec<u32> {
         let batch = self.batch;
         let by_asset = self.by_asset.get_or_insert_with(|| rows_by_asset(batch));
-        let rows = by_asset.get(&asset)?;
-        let at = |row: &&usize| time_of(batch, **row) == Some(time_ms);
-        let row = *rows.iter().rev().find(at).or(rows.last())?;
-        Some(self.name(row))
+        let rows = by_asset.get(&asset).map(Vec::as_slice).unwrap_or_default();
+        let at = |row: &usize| time_of(batch, *row) == Some(time_ms);
+        let mut named: Vec<usize> = rows.iter().copied().filter(at).take(OF_A_VALUE).collect();
+        if named.is_empty() {
+            named.extend(rows.last());
+        }
+        named.into_iter().map(|row| self.name(row)).collect()
     }
 }
 
@@ -206,7 +216,7 @@ impl Names<'_> {
                     metric: named(&self.decider.dictionary.metrics, *metric)?,
                     value: *value,
                     time: millis(*time),
-                    cause: causes.of_value(*asset, *time),
+                    causes: causes.of_value(*asset, *time),
                 })
             })
             .collect()

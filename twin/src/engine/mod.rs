@@ -5,6 +5,7 @@
 
 mod at_work;
 mod decide;
+mod ready;
 mod recover;
 mod worker;
 
@@ -25,6 +26,7 @@ use crate::store::Store;
 use crate::topics;
 
 pub use decide::Decider;
+pub(crate) use ready::{Ready, started};
 pub use recover::{Queued, RecoverError, Recovered, recover};
 pub use worker::{WorkerError, WorkerStats, Workers};
 
@@ -286,17 +288,19 @@ impl FoldThread {
             }
         };
         let states = self.workers.ask_for_states();
+        let oldest = self.journal.stats().first;
         let (snapshots, store) = (Arc::clone(&self.snapshots), Arc::clone(&self.store));
         let write = move || {
             let Some(plugins) = states.wait() else {
                 tracing::warn!("a plugin did not hand out its state; no snapshot this time");
                 return;
             };
-            let written = snapshots.write(&Snapshot {
+            let snapshot = Snapshot {
                 position,
                 twin,
                 plugins,
-            });
+            };
+            let written = snapshots.write(&snapshot, oldest);
             let kept = written.map(|needed| store.set_cursor(SNAPSHOT_CURSOR, needed));
             match kept {
                 Ok(Ok(())) => {}

@@ -100,10 +100,9 @@ pub struct DerivedReading {
     /// Event time, milliseconds since 1970.
     #[schema(value_type = i64)]
     pub time: Millis,
-    /// Index in `causes`: the last row of the batch of this asset and time, else of this asset.
-    /// The interface has no cause for values; absent: no row of the batch is of this asset.
-    #[schema(required)]
-    pub cause: Option<u32>,
+    /// Indices in `causes`. The interface has no cause for values: named are the rows of the batch
+    /// of this asset and time, eight at most, else its last row; none: the batch has none of it.
+    pub causes: Vec<u32>,
 }
 
 /// An alert raised or cleared.

@@ -25,6 +25,7 @@ use super::incoming::{Incoming, Stopped};
 use super::options::{Options, RECEIVE, WINDOW};
 use super::outbox::Outbox;
 use crate::backoff::Backoff;
+use crate::topics::may_be_kept;
 
 /// Pauses between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -218,11 +219,14 @@ impl External {
         // `offer` runs under the lock of what is read, so nothing newer can be sent before it.
         spawn_blocking(move || {
             this.retained.matching("#", &mut |topic, payload| {
-                this.outbox.offer(Message {
-                    topic,
-                    payload,
-                    retain: true,
-                });
+                // Commands are sent again anyway, and a broker must not keep them.
+                if may_be_kept(&topic) {
+                    this.outbox.offer(Message {
+                        topic,
+                        payload,
+                        retain: true,
+                    });
+                }
             });
         });
     }

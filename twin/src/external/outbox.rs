@@ -1,9 +1,9 @@
 //! What waits to be sent to the external broker.
 //!
 //! Invariants: [`Outbox::publish`] never waits. Of a topic that carries a state (all but
-//! `decision/`) only the newest message waits, so that there are never more of them than the twin
-//! has topics, however long the broker is away. Decisions are events: each waits for itself, the
-//! newest [`EVENTS`] of them, and they go first.
+//! `decision/` and `cmd/`) only the newest message waits, so that there are never more of them than
+//! the twin has topics, however long the broker is away. Decisions and commands are events: each
+//! waits for itself, the newest [`EVENTS`] of them, and they go first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use quartier_broker::Message;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-/// Decisions that may wait; beyond, the oldest is dropped and counted.
+use crate::topics::may_be_kept;
+
+/// Decisions and commands that may wait; beyond, the oldest is dropped and counted.
 const EVENTS: usize = 10_000;
 
 /// A queue in which a newer state takes the place of an older one.
@@ -162,7 +164,7 @@ impl Waiting {
 }
 
 fn is_event(message: &Message) -> bool {
-    message.topic.starts_with("decision/")
+    message.topic.starts_with("decision/") || !may_be_kept(&message.topic)
 }
 
 #[cfg(test)]
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_state_the_newest_waits_and_of_decisions_all() {
+    fn of_a_state_the_newest_waits_and_of_decisions_and_commands_all() {
         let outbox = Outbox::default();
         outbox.publish([
             message("twin/v1/a", "1"),
@@ -198,10 +200,14 @@ mod tests {
             message("twin/v1/b", "1"),
             message("twin/v1/a", "2"),
             message("decision/v1/q/p", "2"),
+            message("cmd/v1/q/a", "1"),
+            message("cmd/v1/q/a", "2"),
         ]);
         let expected = [
             ("decision/v1/q/p", "1"),
             ("decision/v1/q/p", "2"),
+            ("cmd/v1/q/a", "1"),
+            ("cmd/v1/q/a", "2"),
             ("twin/v1/a", "2"),
             ("twin/v1/b", "1"),
         ];

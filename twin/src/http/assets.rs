@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
 
 use super::Api;
+use super::caller::Caller;
+use super::commands::desired;
 use super::problem::Problem;
 use crate::grid::BBox;
 use crate::model::{Millis, Place};
@@ -89,10 +91,10 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct OneQuery {
     /// Which quarter is meant where several have an asset of that id.
-    quarter: Option<String>,
+    pub(super) quarter: Option<String>,
 }
 
-/// One asset.
+/// One asset: what it reports (`metrics`) and what is wanted of it (`desired`).
 #[utoipa::path(get, path = "/api/v1/assets/{id}",
     params(("id" = String, Path, description = "id of the asset"), OneQuery),
     responses(
@@ -102,18 +104,34 @@ pub(super) struct OneQuery {
     ))]
 pub(super) async fn one(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<String>,
     query: Result<Query<OneQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let twin = api.status.twin.read();
+    let (index, asset) = find(&twin, &id, query.quarter.as_deref())?;
+    let mut view = view(&twin, index, asset);
+    let quarter = twin
+        .quarter_of(asset)
+        .map_or("", |quarter| &quarter.record.id);
+    view["desired"] = json!(desired(&twin, &caller.0, quarter, &id));
+    Ok(Json(view))
+}
+
+/// The asset of that id, in `quarter` or in the only one that has it.
+pub(super) fn find<'a>(
+    twin: &'a Twin,
+    id: &str,
+    quarter: Option<&str>,
+) -> Result<(u32, &'a Asset), Problem> {
     let in_quarter = |quarter: &str| {
         let index = twin
             .quarter_index(quarter)
-            .and_then(|q| twin.asset_index(q, &id))?;
+            .and_then(|q| twin.asset_index(q, id))?;
         Some((index, twin.assets().get(index as usize)?))
     };
-    let found: Vec<(u32, &Asset)> = match &query.quarter {
+    let found: Vec<(u32, &Asset)> = match quarter {
         Some(quarter) => in_quarter(quarter).into_iter().collect(),
         None => twin
             .quarters()
@@ -123,7 +141,7 @@ pub(super) async fn one(
     };
     match found.as_slice() {
         [] => Err(Problem::not_found(format!("there is no asset {id:?}"))),
-        [(index, asset)] => Ok(Json(view(&twin, *index, asset))),
+        [one] => Ok(*one),
         several => {
             let quarters = several
                 .iter()

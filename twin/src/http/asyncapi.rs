@@ -15,8 +15,8 @@ use crate::access::BUILT_IN;
 use crate::external::Address;
 use crate::status::NodeStatus;
 use crate::topics::{
-    Action, AlertPayload, CellPayload, DecisionPayload, PARAMETERS, Payload, TOPICS, Topic,
-    ValuePayload,
+    Action, AlertPayload, CellPayload, CommandPayload, DecisionPayload, PARAMETERS, Payload,
+    TOPICS, Topic, ValuePayload,
 };
 
 /// Where clients connect.
@@ -150,6 +150,7 @@ fn message_name(payload: Payload) -> &'static str {
         Payload::Value => "Value",
         Payload::Cell => "Cell",
         Payload::Alert => "Alert",
+        Payload::Command => "Command",
         Payload::Decision => "DecisionRecord",
         Payload::Status => "NodeStatus",
     }
@@ -173,6 +174,7 @@ fn schemas() -> Map<String, Value> {
     add::<ValuePayload<'_>>(&mut of_types);
     add::<CellPayload>(&mut of_types);
     add::<AlertPayload<'_>>(&mut of_types);
+    add::<CommandPayload<'_>>(&mut of_types);
     add::<DecisionPayload<'_>>(&mut of_types);
     add::<NodeStatus>(&mut of_types);
     let mut schemas: Map<_, _> = of_types

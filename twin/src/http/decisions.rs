@@ -8,17 +8,17 @@ use std::collections::HashSet;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::Api;
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::access::Right;
 use crate::event::{Decision, PluginRecord, Stage};
-use crate::explain::{Explanation, event_time, explain, is_about, without_values};
+use crate::explain::{Explained, event_time, explain, is_about, without_values};
 
 /// Decisions in one answer at most.
 const MOST: usize = 1000;
@@ -69,8 +69,13 @@ pub(super) async fn list(
         .map_err(|error| Problem::internal(&error))?
         .map_err(|error| Problem::internal(&error))?;
     let next = (found.len() == limit).then(|| found.last().map(|(id, _)| *id));
-    let decisions: Vec<Value> = found.iter().map(|(id, decision)| line(*id, decision)).collect();
-    Ok(Json(json!({ "decisions": decisions, "next": next.flatten() })))
+    let decisions: Vec<Value> = found
+        .iter()
+        .map(|(id, decision)| line(*id, decision))
+        .collect();
+    Ok(Json(
+        json!({ "decisions": decisions, "next": next.flatten() }),
+    ))
 }
 
 impl DecisionQuery {
@@ -81,7 +86,10 @@ impl DecisionQuery {
             && is(&self.version, &decision.version)
             && self.stage.is_none_or(|stage| stage == decision.stage)
             && (!self.failed || decision.failure.is_some())
-            && self.asset.as_ref().is_none_or(|asset| is_about(decision, asset))
+            && self
+                .asset
+                .as_ref()
+                .is_none_or(|asset| is_about(decision, asset))
     }
 }
 
@@ -103,36 +111,32 @@ fn line(id: u64, decision: &Decision) -> Value {
     })
 }
 
-/// A decision with its record and in plain words.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Told {
-    /// In plain words.
-    explanation: Explanation,
-    /// As recorded; without values that speak of a household.
-    record: Decision,
-}
-
 /// One decision: in plain words, and as recorded.
 #[utoipa::path(get, path = "/api/v1/decisions/{id}",
     params(("id" = u64, Path, description = "Journal position of the decision")),
     responses(
-        (status = 200, body = Told), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 200, body = Explained), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem),
     ))]
 pub(super) async fn one(
     State(api): State<Api>,
     Path(id): Path<String>,
     caller: Caller,
-) -> Result<Json<Told>, Problem> {
-    let id: u64 = id
-        .parse()
-        .map_err(|_| Problem::bad_request(format!("{id:?} is not the id of a decision: a number")))?;
+) -> Result<Json<Explained>, Problem> {
+    let id: u64 = id.parse().map_err(|_| {
+        Problem::bad_request(format!("{id:?} is not the id of a decision: a number"))
+    })?;
     let told = spawn_blocking(move || tell(&api, id, &caller));
-    told.await.map_err(|error| Problem::internal(&error))?.map(Json)
+    told.await
+        .map_err(|error| Problem::internal(&error))?
+        .map(Json)
 }
 
-fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Told, Problem> {
-    let found = api.store.decision(id).map_err(|error| Problem::internal(&error))?;
+fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Explained, Problem> {
+    let found = api
+        .store
+        .decision(id)
+        .map_err(|error| Problem::internal(&error))?;
     let missing = || {
         Problem::not_found(format!(
             "no decision has the id {id}; /api/v1/decisions lists the newest"
@@ -157,7 +161,7 @@ fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Told, Problem> {
     };
     without_values(&mut record, &hidden);
     let explanation = explain(id, &record, manifest, &changes, &hidden);
-    Ok(Told {
+    Ok(Explained {
         explanation,
         record,
     })

@@ -7,6 +7,7 @@ mod assets;
 mod asyncapi;
 mod caller;
 mod cells;
+mod commands;
 mod decisions;
 mod health;
 mod lists;
@@ -23,7 +24,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -37,6 +38,7 @@ use utoipa::OpenApi;
 
 use crate::access::Access;
 use crate::plugins::{Deployer, Logs};
+use crate::recorder::Recorder;
 use crate::status::Status;
 use crate::store::Store;
 use mqtt_ws::Remote;
@@ -57,6 +59,8 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// What plugins say.
     pub logs: Arc<Logs>,
+    /// Records what is asked for.
+    pub recorder: Recorder,
     /// Who may do what.
     pub access: Arc<Access>,
     /// Figures in Prometheus' text format.
@@ -116,6 +120,23 @@ fn router(api: Api) -> Router {
         .route("/api/v1/quarters", get(lists::quarters))
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::one))
+        .route(
+            "/api/v1/assets/{id}/desired",
+            get(commands::get_desired).put(commands::put_desired),
+        )
+        .route("/api/v1/commands", get(commands::list).post(commands::ask))
+        .route(
+            "/api/v1/commands/{id}/approve",
+            post(commands::judge::approve),
+        )
+        .route(
+            "/api/v1/commands/{id}/reject",
+            post(commands::judge::reject),
+        )
+        .route(
+            "/api/v1/commands/{id}/withdraw",
+            post(commands::judge::withdraw),
+        )
         .route("/api/v1/cells", get(cells::list))
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))
@@ -164,6 +185,13 @@ fn router(api: Api) -> Router {
         assets::one,
         cells::list,
         cells::one,
+        commands::list,
+        commands::ask,
+        commands::judge::approve,
+        commands::judge::reject,
+        commands::judge::withdraw,
+        commands::get_desired,
+        commands::put_desired,
     )
 )]
 struct Description;

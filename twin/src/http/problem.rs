@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::recorder::RecordError;
+
 /// Why a request was not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
@@ -93,6 +95,19 @@ impl Problem {
             status: 500,
             title: "Internal error",
             detail,
+        }
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Encode(error) => Self::bad_request(error.to_string()),
+            RecordError::Journal(error) if error.is_passing() => {
+                Self::unavailable(error.to_string())
+            }
+            RecordError::Journal(error) => Self::internal(&error),
+            error @ RecordError::TimedOut => Self::unavailable(error.to_string()),
         }
     }
 }

@@ -70,7 +70,9 @@ pub(super) async fn one(
 ) -> Result<Html<String>, Problem> {
     let rules = shown(&api, Some(&id));
     if rules.is_empty() {
-        return Err(Problem::not_found(format!("no rule {id:?} runs here; /rules lists them")));
+        return Err(Problem::not_found(format!(
+            "no rule {id:?} runs here; /rules lists them"
+        )));
     }
     let body = html! {
         p { a href="/rules" { "All rules" } }

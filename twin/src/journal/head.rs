@@ -221,18 +221,21 @@ impl Shared {
         let mut gone = Vec::new();
         {
             let mut head = self.head.lock();
-            let upto = upto.min(head.durable);
-            if upto <= head.released {
-                return;
+            let upto = upto.min(head.durable).max(head.released);
+            if upto > head.released {
+                head.released = upto;
+                head.forget_frames(|frame, _| frame.last() <= upto);
             }
-            head.released = upto;
-            head.forget_frames(|frame, _| frame.last() <= upto);
-            while head
-                .segments
-                .get(1)
-                .is_some_and(|next| next.first <= upto + 1)
+            let mut bytes: u64 = head.segments.iter().map(|segment| segment.bytes).sum();
+            while bytes > self.options.keep_bytes
+                && head
+                    .segments
+                    .get(1)
+                    .is_some_and(|next| next.first <= upto + 1)
             {
-                gone.extend(head.segments.pop_front());
+                let segment = head.segments.pop_front();
+                bytes -= segment.map_or(0, |segment| segment.bytes);
+                gone.extend(segment);
             }
         }
         for segment in gone {

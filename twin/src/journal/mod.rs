@@ -30,6 +30,7 @@
 mod batch;
 mod disk;
 mod error;
+mod files;
 mod frame;
 mod head;
 mod reader;
@@ -47,6 +48,7 @@ use tokio::sync::watch;
 
 pub use batch::{Batch, EntryWriter};
 pub use error::{AppendError, GapReason, OpenError, ReadError};
+pub use files::{FileReader, JournalFiles};
 pub use frame::{Entries, Frame};
 pub use segment_journal::{Options, SegmentJournal, WhenFull};
 
@@ -73,7 +75,8 @@ pub trait Journal: Send + Sync + 'static {
     /// [`ReadError::Gone`] names the oldest position there is, [`ReadError::Ahead`] the newest.
     fn reader(&self, from: u64) -> Result<Box<dyn Reader>, ReadError>;
 
-    /// Every reader is done with the entries up to `upto`: what lies wholly before may be deleted.
+    /// Every reader is done with the entries up to `upto`: what lies wholly before may be deleted,
+    /// and is, but for [`Options::keep_bytes`].
     /// May delete files, so it is no call for an async task.
     fn release(&self, upto: u64);
 

@@ -24,17 +24,17 @@ pub(super) struct SegmentReader {
 }
 
 /// A segment being read from its beginning to its end.
-struct SegmentFile {
-    first: u64,
+pub(super) struct SegmentFile {
+    pub(super) first: u64,
     salt: u64,
     source: Box<dyn BufRead + Send>,
     /// Set when `source` is what could be saved of a damaged segment: the last position that the
     /// segment should hold.
-    salvaged: Option<u64>,
+    pub(super) salvaged: Option<u64>,
 }
 
 /// What is next in a segment.
-enum Found {
+pub(super) enum Found {
     Frame(Frame),
     End,
     Damage,
@@ -140,7 +140,7 @@ impl Reader for SegmentReader {
 
 impl SegmentFile {
     /// `None` where there is no file or no readable header in it.
-    fn open(path: &Path, first: u64) -> io::Result<Option<Self>> {
+    pub(super) fn open(path: &Path, first: u64) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => Self::on(Box::new(BufReader::with_capacity(READ_BUFFER, file)), first),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -148,7 +148,7 @@ impl SegmentFile {
         }
     }
 
-    fn on(mut source: Box<dyn BufRead + Send>, first: u64) -> io::Result<Option<Self>> {
+    pub(super) fn on(mut source: Box<dyn BufRead + Send>, first: u64) -> io::Result<Option<Self>> {
         let mut header = [0; SEGMENT_HEADER];
         if !fill(&mut *source, &mut header)? {
             return Ok(None);
@@ -173,7 +173,7 @@ impl SegmentFile {
     }
 
     /// The next frame that reaches `position`. The caller knows that it is durable, or damaged.
-    fn next(&mut self, position: u64) -> io::Result<Found> {
+    pub(super) fn next(&mut self, position: u64) -> io::Result<Found> {
         loop {
             if self.source.fill_buf()?.is_empty() {
                 return Ok(Found::End);

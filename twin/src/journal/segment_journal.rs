@@ -38,6 +38,9 @@ pub struct Options {
     pub quota_bytes: u64,
     /// What happens when the quota is used up.
     pub when_full: WhenFull,
+    /// Segments that were released stay while all of them together take no more than this: what
+    /// was decided can be run again. Whatever is not released counts first.
+    pub keep_bytes: u64,
     /// Least time between the beginnings of two commits, unless much waits. The first commit after
     /// a pause is made at once.
     pub commit_window: Duration,
@@ -56,6 +59,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             quota_bytes: 10_000_000_000,
             when_full: WhenFull::Refuse,
+            keep_bytes: 0,
             commit_window: Duration::from_millis(2),
             pending_bytes: 16 << 20,
             memory_bytes: 32 << 20,

@@ -1,12 +1,12 @@
 //! What the configuration declares, and the events that bring a recovered twin there.
 
-use quartier_plugin_host::Package;
+use quartier_plugin_host::{Package, Plugin, Runner};
 
 use super::StartError;
-use crate::config::Config;
-use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed};
+use crate::config::{Config, Plugin as Declaration};
+use crate::event::{Deployed, Event, How, Interlock, Origin, PluginRecord, Removed};
 use crate::model::{AssetRecord, QuarterRecord};
-use crate::plugins::{Artifacts, record_of};
+use crate::plugins::{Artifacts, dictionary, misnamed, record_of};
 use crate::registry::{load_assets, load_cells};
 use crate::state::{MAX_PLUGINS, Twin};
 
@@ -15,6 +15,7 @@ pub(super) struct Declared {
     quarters: Vec<QuarterRecord>,
     assets: Vec<AssetRecord>,
     plugins: Vec<PluginRecord>,
+    interlocks: Vec<Interlock>,
 }
 
 impl Declared {
@@ -36,6 +37,7 @@ impl Declared {
         for wanted in &config.plugins {
             let package = Package::read(&wanted.path)?;
             let plugin = artifacts.check(&package)?;
+            try_out(artifacts, &plugin, wanted)?;
             artifacts.keep(&package)?;
             let config = wanted.config.clone().into_iter().collect();
             let origin = Origin::Configuration;
@@ -50,6 +52,7 @@ impl Declared {
             quarters,
             assets,
             plugins,
+            interlocks: config.interlocks.iter().map(Interlock::from).collect(),
         })
     }
 
@@ -85,6 +88,9 @@ impl Declared {
                 }));
             }
         }
+        if twin.commands().interlocks() != self.interlocks {
+            events.push(Event::InterlocksPut(self.interlocks.clone()));
+        }
         for record in &self.plugins {
             let past = twin.past(&record.quarter, &record.plugin);
             if past.and_then(|past| past.declared) != Some(record.declaration()) {
@@ -98,6 +104,22 @@ impl Declared {
         }
         events
     }
+}
+
+/// Starts an instance and throws it away, so that a wrong name or setting is known before anything
+/// runs.
+fn try_out(artifacts: &Artifacts, plugin: &Plugin, wanted: &Declaration) -> Result<(), StartError> {
+    let failed = |why: String| StartError::Declared {
+        path: wanted.path.clone(),
+        why,
+    };
+    if let Some(why) = misnamed(plugin.manifest()) {
+        return Err(failed(why));
+    }
+    let names = dictionary(plugin, &Twin::new());
+    let config = wanted.config.clone().into_iter().collect();
+    let tried = Runner::new(artifacts.host(), plugin, names, config);
+    tried.map(|_| ()).map_err(|error| failed(error.to_string()))
 }
 
 fn is_registered(twin: &Twin, record: &AssetRecord) -> bool {

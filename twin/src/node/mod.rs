@@ -14,6 +14,7 @@ mod tick;
 mod told;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
 use crate::mqtt::Mqtt;
 use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs};
+use crate::recorder::Recorder;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
 use crate::state::Twin;
@@ -92,6 +94,14 @@ pub enum StartError {
     /// A plugin does not take its configuration or state.
     #[error(transparent)]
     Instance(#[from] WorkerError),
+    /// A plugin of the configuration does not start.
+    #[error("plugin {}: {why}", path.display())]
+    Declared {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A package cannot be used or kept.
     #[error("plugin: {0}")]
     Artifact(#[from] ArtifactError),
@@ -249,11 +259,11 @@ impl Node {
             }
             None => None,
         };
+        let recorder = Recorder::new(Arc::clone(&journal), engine.folded());
         let deployer = Arc::new(Deployer::new(
             artifacts,
-            Arc::clone(&journal),
+            recorder.clone(),
             Arc::clone(&twin),
-            engine.folded(),
             labs(config),
         ));
         let status = Arc::new(Status {
@@ -271,6 +281,7 @@ impl Node {
             store: Arc::clone(&store),
             deployer,
             logs,
+            recorder,
             access: Arc::clone(&access),
             figures,
             entrances: match (&config.mqtt.external, mqtt_address) {
@@ -459,6 +470,7 @@ fn open_journal(
         floor,
         segment_bytes: config.journal.segment_bytes,
         quota_bytes: config.journal.quota_bytes,
+        keep_bytes: config.journal.kept_bytes(),
         when_full: match config.journal.when_full {
             WhenFull::Refuse => journal::WhenFull::Refuse,
             WhenFull::DropOldest => journal::WhenFull::DropOldest,

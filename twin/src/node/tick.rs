@@ -44,7 +44,9 @@ impl Ticker {
                 _ = closed.wait_for(|closed| *closed) => return,
             }
             let stats = self.status.journal.stats();
-            if stats.last != last || count.is_multiple_of(IDLE) {
+            // Commands are sent again, held and expired at ticks.
+            let due = self.status.twin.read().commands().is_waiting();
+            if stats.last != last || due || count.is_multiple_of(IDLE) {
                 last = tick(&self.status).unwrap_or(stats.last);
             }
             if count.is_multiple_of(STATUS) {
@@ -81,7 +83,8 @@ fn tick(status: &Status) -> Option<u64> {
     status.journal.append(&batch).ok()
 }
 
-/// Every segment may go that recovery and all outputs are past.
+/// Every segment may go that recovery and all outputs are past; the journal keeps some of them, as
+/// configured, to run again what was decided.
 fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
     let mut upto = store.cursor(SNAPSHOT_CURSOR)?;
     if status.influx.is_some() {
@@ -128,6 +131,14 @@ fn gauges(status: &Status) {
     for (name, value) in figures {
         metrics::gauge!(name).set(value as f64);
     }
+    let (commands, repeated) = {
+        let twin = status.twin.read();
+        (twin.commands().counts(), twin.commands().repeated())
+    };
+    for (state, count) in commands {
+        metrics::gauge!("quartier_commands_total", "state" => state.as_str()).set(count as f64);
+    }
+    metrics::gauge!("quartier_commands_repeated_total").set(repeated as f64);
     if let Some(lag) = lag.influx {
         metrics::gauge!("quartier_influx_lag_entries").set(lag as f64);
     }

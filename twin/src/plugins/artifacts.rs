@@ -17,7 +17,7 @@ use crate::event::{Digest, PluginRecord};
 pub enum ArtifactError {
     /// It is not usable.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(Box<LoadError>),
     /// The folder cannot be written.
     #[error("{}: {error}", path.display())]
     Write {
@@ -32,6 +32,12 @@ pub enum ArtifactError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl From<LoadError> for ArtifactError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(Box::new(error))
+    }
 }
 
 /// The packages of a node, compiled when they are first needed.
@@ -114,10 +120,22 @@ impl Artifacts {
     /// # Errors
     /// It is not there, or it is another one.
     pub fn package(&self, record: &PluginRecord) -> Result<Package, ArtifactError> {
-        let path = self.path(record.digest, record.manifest);
+        self.package_of(record.digest, record.manifest)
+    }
+
+    /// The package of a component and a manifest by their digests.
+    ///
+    /// # Errors
+    /// It is not there, or it is another one.
+    pub fn package_of(
+        &self,
+        component: Digest,
+        manifest: Digest,
+    ) -> Result<Package, ArtifactError> {
+        let path = self.path(component, manifest);
         let package = Package::read(&path)?;
         let found = (package.component_digest(), package.manifest_digest());
-        match found == (record.digest, record.manifest) {
+        match found == (component, manifest) {
             true => Ok(package),
             false => Err(ArtifactError::Other { path }),
         }

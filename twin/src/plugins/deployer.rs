@@ -3,24 +3,16 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use quartier_plugin_host::{Manifest, Package, Plugin, PublicKey, Runner};
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
-use super::{ArtifactError, Artifacts, dictionary, record_of};
-use crate::event::{Deployed, Entry, Event, How, Origin, PluginRecord, Removed, Stage};
-use crate::journal::{AppendError, Batch, Journal};
-use crate::model::Millis;
+use super::{ArtifactError, Artifacts, dictionary, misnamed, record_of};
+use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed, Stage};
+use crate::recorder::{RecordError, Recorder};
 use crate::state::Twin;
-use crate::vocabulary::Vocabulary;
-
-/// How long an event may take to be on disk and folded.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A quarter lab that may deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,20 +69,16 @@ pub enum DeployError {
     /// The package cannot be kept.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// The journal does not take the event.
-    #[error("journal: {0}")]
-    Journal(#[from] AppendError),
-    /// The event was not folded in time; it may still be.
-    #[error("the event was not folded within {} s; look at the plugin's state", PATIENCE.as_secs())]
-    TimedOut,
+    /// The event is not in the journal, or not known to be.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Changes what runs.
 pub struct Deployer {
     artifacts: Arc<Artifacts>,
-    journal: Arc<dyn Journal>,
+    recorder: Recorder,
     twin: Arc<RwLock<Twin>>,
-    folded: watch::Receiver<u64>,
     labs: HashMap<String, Lab>,
 }
 
@@ -98,17 +86,15 @@ impl Deployer {
     /// For a node.
     pub fn new(
         artifacts: Arc<Artifacts>,
-        journal: Arc<dyn Journal>,
+        recorder: Recorder,
         twin: Arc<RwLock<Twin>>,
-        folded: watch::Receiver<u64>,
         labs: Vec<Lab>,
     ) -> Self {
         let labs = labs.into_iter().map(|lab| (lab.id.clone(), lab)).collect();
         Self {
             artifacts,
-            journal,
+            recorder,
             twin,
-            folded,
             labs,
         }
     }
@@ -142,7 +128,9 @@ impl Deployer {
         });
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
-        knows(&record)?;
+        if let Some(why) = misnamed(plugin.manifest()) {
+            return Err(DeployError::Rejected(why));
+        }
         self.fits(&record)?;
         self.try_out(plugin, &record).await?;
         let artifacts = Arc::clone(&self.artifacts);
@@ -163,7 +151,10 @@ impl Deployer {
     ) -> Result<Stage, DeployError> {
         let record = self.find(quarter, plugin, version)?;
         record.stage.next().ok_or_else(|| {
-            DeployError::Conflict(format!("{plugin} {} runs in the whole city", record.version))
+            DeployError::Conflict(format!(
+                "{plugin} {} runs in the whole city",
+                record.version
+            ))
         })
     }
 
@@ -268,7 +259,10 @@ impl Deployer {
             by: request.by,
             why: request.why,
         };
-        let position = self.append(vec![Event::PluginRemoved(removed)]).await?;
+        let position = self
+            .recorder
+            .record(vec![Event::PluginRemoved(removed)])
+            .await?;
         Ok(Done {
             position,
             plugin: record.plugin,
@@ -398,7 +392,7 @@ impl Deployer {
         let quarters = events.iter().map(|d| d.record.quarter.clone()).collect();
         let record = events.first().map(|d| d.record.clone()).unwrap_or_default();
         let events = events.into_iter().map(Event::PluginDeployed).collect();
-        let position = self.append(events).await?;
+        let position = self.recorder.record(events).await?;
         let twin = self.twin.read();
         let placed = twin
             .deployments_of(&record.quarter, &record.plugin)
@@ -418,37 +412,6 @@ impl Deployer {
             quarters,
         })
     }
-
-    /// Appends the events and waits until they are on disk and folded; the last one's position.
-    async fn append(&self, events: Vec<Event<'static>>) -> Result<u64, DeployError> {
-        let at = Millis::now();
-        let mut batch = Batch::new();
-        for event in events {
-            let entry = Entry { at, event };
-            batch
-                .push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()))
-                .map_err(|error| DeployError::Rejected(error.to_string()))?;
-        }
-        let position = self.journal.append(&batch)?;
-        let mut folded = self.folded.clone();
-        let waited = timeout(PATIENCE, folded.wait_for(|folded| *folded >= position)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(position),
-            _ => Err(DeployError::TimedOut),
-        }
-    }
-}
-
-/// An interlock on a metric that nobody knows would never hold a command back.
-fn knows(record: &PluginRecord) -> Result<(), DeployError> {
-    let interlocks = record.commands.iter().flat_map(|command| &command.interlocks);
-    let mut metrics = interlocks.map(|interlock| &interlock.metric);
-    let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
-    unknown.map_or(Ok(()), |metric| {
-        Err(DeployError::Rejected(format!(
-            "commands.interlocks.metric: the vocabulary has no {metric:?}"
-        )))
-    })
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {

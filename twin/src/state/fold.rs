@@ -27,7 +27,9 @@ impl Twin {
             Event::PluginStarted(started) => self.started(started, effects),
             Event::PluginParked(parked) => self.park(parked),
             Event::Decided(decision) => self.decided(decision, effects),
-            Event::InterlocksPut(_) | Event::CommandAsked(_) | Event::CommandJudged(_) => {}
+            Event::InterlocksPut(interlocks) => self.put_interlocks(interlocks),
+            Event::CommandAsked(asked) => self.ask(asked, effects),
+            Event::CommandJudged(judged) => self.judge(judged, effects),
         }
         self.cut_full_batches(effects);
     }
@@ -62,6 +64,7 @@ impl Twin {
                 None => self.counts.ignored += 1,
             }
         }
+        self.reported(asset, &observed.readings);
     }
 
     /// One reading of one stream. A stream's newest value is the one with the newest event time,
@@ -136,6 +139,7 @@ impl Twin {
             &|stream| Self::sample(streams, stream),
             &mut |cell, metric, aggregate| effects.cells.push((cell, metric, aggregate.copied())),
         );
+        self.tick_commands(effects);
         self.cut_at_tick(effects);
     }
 
@@ -151,6 +155,7 @@ impl Twin {
                 for change in &decision.alerts {
                     self.alert(decision, change, effects);
                 }
+                self.intend(decision, effects);
             }
             Standing::Shadow => self.alert_in_shadow(decision),
             Standing::Promoted => {
@@ -158,7 +163,12 @@ impl Twin {
                     self.alert(decision, change, effects);
                 }
             }
-            Standing::Late { .. } => self.derive(decision, effects),
+            Standing::Late { commands } => {
+                self.derive(decision, effects);
+                if commands {
+                    self.intend(decision, effects);
+                }
+            }
         }
     }
 

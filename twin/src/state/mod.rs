@@ -5,6 +5,7 @@
 //! outside comes back as [`Effects`]. The grid and the look-up tables are derived from the rest
 //! and rebuilt when a snapshot is read, so they are not in it.
 
+mod commands;
 mod fold;
 mod plugins;
 mod query;
@@ -24,6 +25,10 @@ use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
 use crate::windows::Windows;
 
+pub use commands::{
+    Asker, BadCommandId, Command, CommandId, CommandState, Commands, FINISHED, Judged,
+    LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN, TURNED_AWAY, USUAL_LIFE_MS,
+};
 pub use plugins::{
     Change as PluginChange, Deployment, MAX_PLUGINS, Past, PluginBatch, PluginJob, QUARANTINE_RULE,
     Start,
@@ -60,6 +65,7 @@ pub struct Twin {
     alerts: BTreeMap<AlertKey, Alert>,
     windows: Windows,
     counts: Counts,
+    commands: Commands,
     #[serde(skip)]
     lookup: Lookup,
     #[serde(skip)]
@@ -146,6 +152,8 @@ pub struct Effects {
     pub jobs: Vec<PluginJob>,
     /// Decisions with their journal position, for the audit; shadows' too.
     pub decisions: Vec<(u64, Decision)>,
+    /// Commands to send; those that are [`CommandState::Sent`] when it comes to it.
+    pub commands: Vec<CommandId>,
 }
 
 impl Effects {
@@ -156,6 +164,7 @@ impl Effects {
         self.alerts.clear();
         self.jobs.clear();
         self.decisions.clear();
+        self.commands.clear();
     }
 }
 
@@ -178,6 +187,7 @@ impl Twin {
             alerts: BTreeMap::new(),
             windows: Windows::new(LATENESS_MS),
             counts: Counts::default(),
+            commands: Commands::default(),
             lookup: Lookup::default(),
             grid: Grid::default(),
             aggregates: Aggregates::default(),

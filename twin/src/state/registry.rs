@@ -387,5 +387,6 @@ impl Twin {
         let streams = &self.streams;
         self.aggregates
             .refresh(&|stream| Self::sample(streams, stream), &mut |_, _, _| {});
+        self.rebuild_commands();
     }
 }

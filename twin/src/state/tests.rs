@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{Effects, PluginBatch, PluginJob, Twin};
 use crate::event::{
-    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event, PluginRecord, Severity,
-    Stage,
+    AlertChange, CommandGrant, Decision, Deployed, DerivedReading, Digest, Entry, Event,
+    PluginRecord, Severity, Stage,
 };
 use crate::model::{AssetRecord, Millis, Observed, Place, Quality, QuarterRecord, Reading};
 
@@ -110,7 +110,7 @@ fn decided(at: i64, run: u64, batch: u64, stage: Stage, raise: bool) -> Decision
             metric: "eaqi".to_owned(),
             value: 2.0,
             time: Millis(START + at),
-            cause: None,
+            causes: Vec::new(),
         }],
         alerts: vec![AlertChange {
             asset: "x0".to_owned(),
@@ -183,11 +183,11 @@ struct Left {
 
 impl Left {
     fn batches(&self) -> Vec<&PluginBatch> {
-        let batch = |job| match job {
-            &PluginJob::Batch(ref batch) => Some(batch),
+        let batches = self.jobs.iter().filter_map(|job| match job {
+            PluginJob::Batch(batch) => Some(batch.as_ref()),
             _ => None,
-        };
-        self.jobs.iter().filter_map(batch).collect()
+        });
+        batches.collect()
     }
 }
 
@@ -353,7 +353,11 @@ fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
     };
     let named = told(&["connection_point", "sensor_box"]);
     assert_eq!(named, ["early", "late", "tree", "box"]);
-    assert_eq!(told(&[]), ["tree", "box"], "of all kinds: what is measured or commanded");
+    assert_eq!(
+        told(&[]),
+        ["tree", "box"],
+        "of all kinds: what is measured or commanded"
+    );
 }
 
 #[test]
@@ -438,7 +442,7 @@ fn a_promoted_shadow_brings_its_alerts_and_late_answers_count_once() {
     let deployment = twin.deployment("a", "p").unwrap();
     assert_eq!((deployment.run, &*deployment.record.version), (3, "2.0.0"));
     let late = entry(5, Event::Decided(decided(5, RUN, 0, Stage::Quarter, false)));
-    let left = fold(&mut twin, 8, &[late.clone()]);
+    let left = fold(&mut twin, 8, std::slice::from_ref(&late));
     assert_eq!(
         (left.changes, left.alerts),
         (1, 0),

@@ -22,6 +22,8 @@ pub enum Payload {
     Cell,
     /// [`super::AlertPayload`].
     Alert,
+    /// [`super::CommandPayload`].
+    Command,
     /// [`super::DecisionPayload`].
     Decision,
     /// [`crate::status::NodeStatus`].
@@ -46,7 +48,7 @@ pub struct Topic {
 }
 
 /// All families.
-pub const TOPICS: [Topic; 9] = [
+pub const TOPICS: [Topic; 10] = [
     Topic {
         id: "readings",
         address: "dt/{quarter}/{asset}",
@@ -106,6 +108,16 @@ pub const TOPICS: [Topic; 9] = [
         payload: Payload::Alert,
         retained: true,
         text: "An alert, for as long as it is active; an empty payload ends it.",
+    },
+    Topic {
+        id: "command",
+        address: "cmd/v1/{quarter}/{asset}",
+        action: Action::Send,
+        payload: Payload::Command,
+        retained: false,
+        text: "What a device is to do, a message a property. It comes again, with the same id, \
+               until the device reports the value on dt/.. or it expires; a new subscriber gets \
+               at once what is open.",
     },
     Topic {
         id: "decision",

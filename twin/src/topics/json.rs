@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::event::{Decision, Severity};
 use crate::grid::Aggregate;
 use crate::model::Millis;
-use crate::state::{Alert, Change};
+use crate::state::{Alert, Change, Command};
 
 /// The newest value of a stream. [`stream_json`] writes it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,6 +86,21 @@ pub struct DecisionPayload<'a> {
     pub decision: &'a Decision,
 }
 
+/// What a device is to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Command)]
+pub struct CommandPayload<'a> {
+    /// Property to set: the metric under which the device reports it on `dt/..`.
+    pub property: &'a str,
+    /// Wanted value, in the metric's unit.
+    pub value: f64,
+    /// Not wanted from then on, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub expires: String,
+    /// The same id is the same command: it comes again until the device has reported the value.
+    pub id: String,
+}
+
 /// `{"value":21.5,"unit":"Cel","time":"..","quality":"good","rev":42}`.
 pub fn stream_json(change: &Change, unit: &str) -> Bytes {
     let mut out = Vec::with_capacity(112);
@@ -125,6 +140,16 @@ pub fn alert_json(alert: &Alert) -> Bytes {
         text: &alert.text,
         plugin: &alert.plugin,
         decision: alert.decision,
+    })
+}
+
+/// A command to a device.
+pub fn command_json(command: &Command) -> Bytes {
+    json(&CommandPayload {
+        property: &command.property,
+        value: command.value,
+        expires: command.expires.to_string(),
+        id: command.id.to_string(),
     })
 }
 

@@ -7,14 +7,15 @@ use parking_lot::RwLock;
 use quartier_broker::{RetainedSource, topic_matches};
 
 use super::{
-    aggregate_json, alert_json, alert_topic, cell_topic, may_show, stream_json, stream_topic,
+    aggregate_json, alert_json, alert_topic, cell_topic, command_json, command_topic, may_show,
+    stream_json, stream_topic,
 };
 use crate::state::{Change, RESOLUTIONS, Stream, Twin};
 
 /// Streams looked at under one lock, so that a wide filter does not hold up the fold.
 const CHUNK: usize = 4096;
 
-/// Answers new subscribers of twin, personal, cell and alert topics.
+/// Answers new subscribers of twin, personal, cell, alert and command topics.
 pub struct TwinTopics {
     twin: Arc<RwLock<Twin>>,
 }
@@ -72,6 +73,15 @@ impl TwinTopics {
         }
     }
 
+    fn commands(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
+        for command in self.twin.read().commands().sent() {
+            let topic = command_topic(command);
+            if topic_matches(filter, &topic) {
+                emit(topic, command_json(command));
+            }
+        }
+    }
+
     fn alerts(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
         for (key, alert) in self.twin.read().alerts() {
             let topic = alert_topic(key);
@@ -103,7 +113,7 @@ impl RetainedSource for TwinTopics {
     fn owns(&self, topic: &str) -> bool {
         matches!(
             topic.split('/').next(),
-            Some("twin" | "personal" | "cell" | "alert")
+            Some("twin" | "personal" | "cell" | "alert" | "cmd")
         )
     }
 
@@ -118,6 +128,9 @@ impl RetainedSource for TwinTopics {
         }
         if wild || first == "alert" {
             self.alerts(filter, emit);
+        }
+        if wild || first == "cmd" {
+            self.commands(filter, emit);
         }
     }
 }

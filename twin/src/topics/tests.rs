@@ -1,11 +1,16 @@
 //! Payloads as the contract has them.
 
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 use proptest::prelude::*;
+use quartier_broker::RetainedSource as _;
 use serde_json::Value;
 
-use super::stream_json;
-use crate::model::{Millis, Quality};
-use crate::state::Change;
+use super::{TwinTopics, stream_json};
+use crate::event::{CommandAsked, Entry, Event};
+use crate::model::{AssetRecord, Millis, Observed, Quality, QuarterRecord, Reading};
+use crate::state::{Change, Effects, Twin};
 
 proptest! {
     #[test]
@@ -40,4 +45,75 @@ fn the_payload_is_the_one_of_the_contract() {
     let expected =
         r#"{"value":3.2,"unit":"kW","time":"2026-06-01T00:00:00Z","quality":"good","rev":42}"#;
     assert_eq!(payload, expected.as_bytes());
+}
+
+fn told(twin: &Arc<RwLock<Twin>>, filter: &str) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    TwinTopics::new(Arc::clone(twin)).matching(filter, &mut |topic, payload| {
+        told.push((topic, String::from_utf8(payload.to_vec()).unwrap()));
+    });
+    told
+}
+
+#[test]
+fn a_device_that_comes_back_is_told_what_is_open_for_it_and_nothing_else() {
+    let twin = Arc::new(RwLock::new(Twin::new()));
+    let fold = |event| {
+        let at = Millis(1_780_272_000_000);
+        let mut twin = twin.write();
+        let position = twin.position() + 1;
+        twin.fold(position, &Entry { at, event }, &mut Effects::default());
+    };
+    fold(Event::QuarterPut(QuarterRecord {
+        id: "a".to_owned(),
+        name: "A".to_owned(),
+        cells: Vec::new(),
+        timezone: "Europe/Berlin".to_owned(),
+    }));
+    for id in ["w1", "w2"] {
+        let (quarter, id) = ("a".to_owned(), id.to_owned());
+        fold(Event::AssetPut(AssetRecord {
+            quarter,
+            id,
+            ..AssetRecord::default()
+        }));
+    }
+    for (asset, property, value) in [
+        ("w1", "limit_kw", 4.2),
+        ("w1", "mode", 1.0),
+        ("w2", "mode", 2.0),
+    ] {
+        fold(Event::CommandAsked(CommandAsked {
+            quarter: "a".to_owned(),
+            asset: asset.to_owned(),
+            property: property.to_owned(),
+            value,
+            expires: Millis(1_780_275_600_000),
+            by: "ada".to_owned(),
+            why: "test".to_owned(),
+        }));
+    }
+    let topic = "cmd/v1/a/w1";
+    assert!(TwinTopics::new(Arc::clone(&twin)).owns(topic));
+    let (limit, mode) = (
+        r#"{"property":"limit_kw","value":4.2,"expires":"2026-06-01T01:00:00Z","id":"4-0"}"#,
+        r#"{"property":"mode","value":1.0,"expires":"2026-06-01T01:00:00Z","id":"5-0"}"#,
+    );
+    let line = |payload: &str| (topic.to_owned(), payload.to_owned());
+    assert_eq!(told(&twin, topic), [line(limit), line(mode)]);
+    assert_eq!(told(&twin, "cmd/#").len(), 3);
+    assert_eq!(told(&twin, "twin/#"), []);
+    fold(Event::Observed(Observed {
+        quarter: "a",
+        asset: "w1",
+        place: None,
+        readings: vec![Reading {
+            metric: "limit_kw",
+            value: 4.2,
+            time: Millis(1_780_272_000_001),
+            quality: Quality::Good,
+            unit: None,
+        }],
+    }));
+    assert_eq!(told(&twin, topic), [line(mode)]);
 }

@@ -111,7 +111,11 @@ fn a_fan_that_no_sensor_speaks_for_any_more_is_slowed_down_by_the_clock() {
     assert_eq!(fans(&lab.tick(T0 + 3 * HOUR + 1)), [("tree", 20.0)]);
     assert_eq!(lab.tick(T0 + 4 * HOUR), [], "said once");
     let thin = hour("street", "pm10", 8, 50.0).coverage(0.5);
-    assert_eq!(fans(&lab.row(thin)), [], "what it heard before is forgotten");
+    assert_eq!(
+        fans(&lab.row(thin)),
+        [],
+        "what it heard before is forgotten"
+    );
     assert_eq!(
         fans(&lab.row(hour("street", "pm10", 9, 50.0))),
         [("tree", 100.0)]

@@ -2,7 +2,8 @@
 
 use quartier_plugin_host::{Answer, Batch, Runner, Severity};
 
-use crate::support::{asset, plugin, runner, windows};
+use crate::bench::Bench;
+use crate::support::{asset, windows};
 
 const HOUR: u64 = 3_600_000;
 const T0: u64 = 490_000 * HOUR;
@@ -14,7 +15,7 @@ const LQI: u32 = 111;
 const NO2_HOURS: u32 = 118;
 
 fn health() -> Runner {
-    runner(&plugin("health"), &[])
+    Bench::new("health").runner
 }
 
 /// 40 hours of 20 assets and 5 pollutants, cut into batches of 256 windows.

@@ -4,7 +4,7 @@ use quartier_plugin_host::Package;
 use quartier_tests::{Api, Lab, form};
 use serde_json::json;
 
-use super::{NO_UNIT, is_refused, node, rows, runs, standing};
+use super::{is_refused, node, rows, runs, standing};
 
 /// The smallest component that imports an (empty) instance `wasi:clocks/clock`.
 fn with_a_clock(package: &Package) -> Package {
@@ -130,7 +130,9 @@ fn what_cannot_be_a_plugin_is_refused_by_name_and_changes_nothing() {
     let Some(good) = rows(&lab, "1.0.0") else {
         return;
     };
-    let hostile = lab.package("hostile", &[]).unwrap();
+    let hostile = lab
+        .package("hostile", &[crate::contained::BY_ITS_NAME])
+        .unwrap();
     let node = node(&lab, "operator");
     let api = Api::of(node.http());
     api.deployed("johannstadt", &good, &[]);
@@ -158,7 +160,7 @@ fn what_cannot_be_a_plugin_is_refused_by_name_and_changes_nothing() {
     let too_large = vec![0; Package::MAX_COMPONENT + 1];
     let far_too_large = component(vec![0; Package::MAX_COMPONENT + (1 << 20)]);
     let other_content = lab
-        .package("rows", &[NO_UNIT, ("limit = 30", "limit = 31")])
+        .package("rows", &[("limit = 30", "limit = 31")])
         .unwrap();
     let cases: [(&str, Package, &[(&str, &str)], u16, &[&str]); 14] = [
         (

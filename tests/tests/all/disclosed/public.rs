@@ -9,11 +9,14 @@ use super::{PATIENCE, SINGLE, connect, decided, node, publish, rows, runs};
 #[test]
 fn what_a_household_measured_is_shown_to_nobody_but_the_operator() {
     let lab = Lab::new("tests");
-    // The guest counts readings; `power` is only a name to it.
+    // The guest counts readings; `active_power` is only a name to it.
     let household = [
         SINGLE,
         ("metrics = [\"power\"]", "metrics = [\"household_power\"]"),
-        ("derived = [\"seen\"]", "derived = [\"seen\", \"power\"]"),
+        (
+            "derived = [\"seen\"]",
+            "derived = [\"seen\", \"active_power\"]",
+        ),
     ];
     let Some(package) = lab.package("hostile", &household) else {
         return;

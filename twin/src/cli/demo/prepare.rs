@@ -102,9 +102,7 @@ fn components() -> Option<PathBuf> {
         .ok()
         .map(|folder| folder.join(COMPONENTS));
     let executable = std::env::current_exe().unwrap_or_default();
-    let above = executable
-        .ancestors()
-        .map(|folder| folder.join(COMPONENTS));
+    let above = executable.ancestors().map(|folder| folder.join(COMPONENTS));
     let found = named
         .into_iter()
         .chain(here)
@@ -158,7 +156,10 @@ fn configuration(ports: Ports, components: Option<&Path>, keys: &[(&str, String)
         let path = components.map(|folder| folder.join(plugin));
         if let Some(path) = path.filter(|path| path.join("manifest.toml").is_file()) {
             let path = toml::Value::from(path.to_string_lossy().into_owned());
-            let _ = write!(text, "\n[[plugin]]\nquarter = \"{quarter}\"\npath = {path}\n");
+            let _ = write!(
+                text,
+                "\n[[plugin]]\nquarter = \"{quarter}\"\npath = {path}\n"
+            );
         }
     }
     text

@@ -60,7 +60,10 @@ pub(super) fn run(args: &DeployArgs) -> Outcome {
     };
     let file = |bytes: Vec<u8>, name: &'static str| Part::bytes(bytes).file_name(name);
     let mut form = Form::new()
-        .part("manifest", file(package.manifest.into_bytes(), "manifest.toml"))
+        .part(
+            "manifest",
+            file(package.manifest.into_bytes(), "manifest.toml"),
+        )
         .part("component", file(package.component, "component.wasm"))
         .text("signature", signature)
         .text("stage", args.stage.as_str())
@@ -68,7 +71,10 @@ pub(super) fn run(args: &DeployArgs) -> Outcome {
     for pair in &args.set {
         form = form.text("set", pair.clone());
     }
-    let spinner = spinner(format!("{} {} to {}", manifest.id, manifest.version, args.quarter));
+    let spinner = spinner(format!(
+        "{} {} to {}",
+        manifest.id, manifest.version, args.quarter
+    ));
     let path = ["api", "v1", "plugins", &args.quarter];
     let client = args.node.client()?;
     let done = client.send(Method::POST, &path, &[], Content::Form(form));

@@ -38,7 +38,10 @@ pub(super) fn run(args: &KeygenArgs) -> Outcome {
     write(&public, &format!("{key}\n"), 0o644).map_err(Failure::fault)?;
     println!("{}: signs; keep it", secret.display());
     println!("{}: {key}", public.display());
-    println!("A node takes rules signed with it once its configuration names the public key.");
+    println!(
+        "A node takes rules signed with it once its configuration has\n[[lab]]\nid = \"...\" # `lab` \
+         of the manifests\nkeys = [\"{key}\"]"
+    );
     Ok(())
 }
 

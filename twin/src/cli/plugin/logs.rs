@@ -80,7 +80,14 @@ fn print_line(line: &Value, json: bool) {
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Outcome {
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin, "comparison"];
+    let path = [
+        "api",
+        "v1",
+        "plugins",
+        &args.quarter,
+        &args.plugin,
+        "comparison",
+    ];
     let shadow = args.shadow.as_deref().map(|shadow| ("shadow", shadow));
     let query: Vec<_> = shadow.into_iter().collect();
     let answer = args.node.client()?.get(&path, &query)?;
@@ -112,7 +119,10 @@ fn print_tallies(answer: &Value) {
     let outputs = answer["outputs"].as_object().into_iter().flatten();
     let mut rows: Vec<Vec<String>> = outputs.map(|(name, tally)| row(name, tally)).collect();
     rows.push(row("all", &answer["total"]));
-    print_columns(&["output", "same", "different", "only running", "only shadow"], &rows);
+    print_columns(
+        &["output", "same", "different", "only running", "only shadow"],
+        &rows,
+    );
 }
 
 /// A bar a step of event time: how much of what was said differs, in eighths.
@@ -127,11 +137,17 @@ fn print_timeline(timeline: &Value) {
         let count = |key: &str| step[key].as_u64().unwrap_or(0);
         let (same, differ) = (count("same"), count("differ"));
         let eighths = (differ * 8).div_ceil((same + differ).max(1));
-        BARS.get(usize::try_from(eighths).unwrap_or(8)).copied().unwrap_or('█')
+        BARS.get(usize::try_from(eighths).unwrap_or(8))
+            .copied()
+            .unwrap_or('█')
     };
     let bars: String = steps.iter().map(bar).collect();
     let time = |step: &Value| step["from"].as_str().unwrap_or_default().to_owned();
-    println!("\nshare that differs, {} to {}\n|{bars}|", time(first), time(last));
+    println!(
+        "\nshare that differs, {} to {}\n|{bars}|",
+        time(first),
+        time(last)
+    );
 }
 
 fn print_examples(examples: &Value) {
@@ -139,7 +155,11 @@ fn print_examples(examples: &Value) {
     if examples.is_empty() {
         return;
     }
-    let said = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |v| v.to_string());
+    let said = |value: &Value| {
+        value
+            .as_f64()
+            .map_or_else(|| "-".to_owned(), |v| v.to_string())
+    };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let row = |example: &Value| {
         vec![

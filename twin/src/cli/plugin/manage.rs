@@ -104,7 +104,10 @@ pub(in crate::cli) struct RemoveArgs {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let quarter = args.quarter.as_deref();
-    let query: Vec<_> = quarter.map(|quarter| ("quarter", quarter)).into_iter().collect();
+    let query: Vec<_> = quarter
+        .map(|quarter| ("quarter", quarter))
+        .into_iter()
+        .collect();
     let answer = args.node.client()?.get(&["api", "v1", "plugins"], &query)?;
     if args.json {
         println!("{answer}");
@@ -121,7 +124,14 @@ fn print_versions(versions: &Value) {
         other => other.to_string(),
     };
     let keys = [
-        "quarter", "plugin", "version", "stage", "state", "rows", "ns_a_row", "failures",
+        "quarter",
+        "plugin",
+        "version",
+        "stage",
+        "state",
+        "rows",
+        "ns_a_row",
+        "failures",
         "dropped_rows",
     ];
     let rows: Vec<Vec<String>> = versions
@@ -166,15 +176,32 @@ pub(super) fn promote(args: &PromoteArgs) -> Outcome {
         "quarters": args.quarters,
         "why": args.why,
     });
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin, "promote"];
+    let path = [
+        "api",
+        "v1",
+        "plugins",
+        &args.quarter,
+        &args.plugin,
+        "promote",
+    ];
     let done = args.node.client()?.post(&path, body)?;
     print_done(&done, "promoted", args.json);
     Ok(())
 }
 
 pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin, "rollback"];
-    let done = args.node.client()?.post(&path, json!({ "why": args.why }))?;
+    let path = [
+        "api",
+        "v1",
+        "plugins",
+        &args.quarter,
+        &args.plugin,
+        "rollback",
+    ];
+    let done = args
+        .node
+        .client()?
+        .post(&path, json!({ "why": args.why }))?;
     print_done(&done, "rolled back to", args.json);
     Ok(())
 }
@@ -182,7 +209,10 @@ pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
 pub(super) fn remove(args: &RemoveArgs) -> Outcome {
     let path = ["api", "v1", "plugins", &args.quarter, &args.plugin];
     let version = args.version.as_deref().map(|version| ("version", version));
-    let query: Vec<_> = version.into_iter().chain([("why", args.why.as_str())]).collect();
+    let query: Vec<_> = version
+        .into_iter()
+        .chain([("why", args.why.as_str())])
+        .collect();
     let client = args.node.client()?;
     let done = client.send(Method::DELETE, &path, &query, Content::Empty)?;
     print_done(&done, "removed", args.json);

@@ -3,6 +3,7 @@
 
 mod build;
 mod deploy;
+mod expected;
 mod keygen;
 mod language;
 mod logs;
@@ -12,6 +13,7 @@ mod project;
 mod sample;
 mod sign;
 mod templates;
+mod test;
 
 use clap::Subcommand;
 
@@ -28,6 +30,8 @@ pub(super) enum PluginCommand {
     Keygen(keygen::KeygenArgs),
     /// Sign what was built: dist/manifest.sig.
     Sign(sign::SignArgs),
+    /// Run a rule on recorded readings, under the limits it will have in the node.
+    Test(Box<test::TestArgs>),
     /// Deploy a signed package to a node.
     Deploy(deploy::DeployArgs),
     /// Print what runs on a node, shadows included, with its figures.
@@ -52,6 +56,7 @@ pub(super) fn run(command: &PluginCommand) -> Outcome {
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Keygen(args) => keygen::run(args),
         PluginCommand::Sign(args) => sign::run(args),
+        PluginCommand::Test(args) => test::run(args),
         PluginCommand::Deploy(args) => deploy::run(args),
         PluginCommand::List(args) => manage::list(args),
         PluginCommand::Show(args) => manage::show(args),

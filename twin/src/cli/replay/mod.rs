@@ -24,6 +24,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use super::publish::{MqttArgs, Publisher, Target};
 use super::serve::runtime;
 use super::{Failure, Outcome};
+use crate::rerun::Injected;
 use mapping::{Format, MappingFile};
 use plan::{Plan, Publish, columns_of};
 use report::Report;
@@ -95,6 +96,34 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     }
 }
 
+/// What devices would have published of a recorded file; rows that cannot be used are left out, and
+/// stderr tells of them.
+pub(super) fn recorded_messages(
+    file: &Path,
+    mapping: &Path,
+    set: &[(String, String)],
+    quarter: Option<&str>,
+) -> anyhow::Result<Vec<Injected>> {
+    let mut replay = Replay::of(file, mapping, set, quarter)?;
+    let mut messages = Vec::new();
+    while let Some(publish) = replay.next()? {
+        messages.push(Injected {
+            topic: publish.topic,
+            payload: publish.payload,
+            time: publish.time,
+        });
+    }
+    replay.progress.bar.finish_and_clear();
+    // The first line tells of a broker.
+    replay
+        .report
+        .text()
+        .lines()
+        .skip(1)
+        .for_each(|line| eprintln!("{line}"));
+    Ok(messages)
+}
+
 struct Replay {
     source: Source,
     plan: Plan,
@@ -104,7 +133,17 @@ struct Replay {
 
 impl Replay {
     fn open(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let mapping = MappingFile::load(&args.mapping)?;
+        let quarter = args.quarter.as_deref();
+        Self::of(&args.file, &args.mapping, &args.set, quarter)
+    }
+
+    fn of(
+        file: &Path,
+        mapping: &Path,
+        set: &[(String, String)],
+        quarter: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mapping = MappingFile::load(mapping)?;
         let delimiter = mapping
             .mapping
             .delimiter
@@ -113,13 +152,12 @@ impl Replay {
         let format = mapping.mapping.format;
         let named = match format {
             Format::Csv => Vec::new(),
-            Format::Jsonl => columns_of(&mapping.mapping, &args.set),
+            Format::Jsonl => columns_of(&mapping.mapping, set),
         };
         let delimiter = u8::try_from(delimiter).unwrap_or(b',');
-        let (source, read) = Source::open(&args.file, format, delimiter, named)?;
-        let quarter = args.quarter.as_deref();
-        let plan = Plan::new(&mapping, &args.file, source.columns(), &args.set, quarter)?;
-        let progress = Progress::new(&args.file, read);
+        let (source, read) = Source::open(file, format, delimiter, named)?;
+        let plan = Plan::new(&mapping, file, source.columns(), set, quarter)?;
+        let progress = Progress::new(file, read);
         Ok(Self {
             source,
             plan,

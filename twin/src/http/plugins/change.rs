@@ -119,7 +119,9 @@ pub(in crate::http) async fn remove(
 
 fn request(quarter: String, caller: &Caller, why: String) -> Result<Request, Problem> {
     if why.trim().is_empty() {
-        return Err(Problem::bad_request("say why: the reason is kept in the journal"));
+        return Err(Problem::bad_request(
+            "say why: the reason is kept in the journal",
+        ));
     }
     Ok(Request {
         quarter,

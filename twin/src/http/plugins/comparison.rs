@@ -60,5 +60,7 @@ pub(in crate::http) async fn comparison(
     let personal = api.personal_metrics();
     let compared = spawn_blocking(move || compare(&api.store, &running, &shadow, &personal));
     let compared = compared.await.map_err(|error| Problem::internal(&error))?;
-    compared.map(Json).map_err(|error| Problem::internal(&error))
+    compared
+        .map(Json)
+        .map_err(|error| Problem::internal(&error))
 }

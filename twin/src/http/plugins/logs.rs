@@ -54,7 +54,9 @@ pub(in crate::http) async fn logs(
     // What a rule says may name households.
     caller.must(Right::Deploy, &quarter)?;
     let new = api.logs.follow();
-    let lines = api.logs.of(&quarter, &plugin, query.lines.unwrap_or(100).min(MOST));
+    let lines = api
+        .logs
+        .of(&quarter, &plugin, query.lines.unwrap_or(100).min(MOST));
     if !query.follow {
         return Ok(Json(json!({ "lines": lines })).into_response());
     }
@@ -66,7 +68,9 @@ pub(in crate::http) async fn logs(
         ended: api.ended.clone(),
     };
     let keep_alive = KeepAlive::new().interval(ALIVE);
-    Ok(Sse::new(follower.events()).keep_alive(keep_alive).into_response())
+    Ok(Sse::new(follower.events())
+        .keep_alive(keep_alive)
+        .into_response())
 }
 
 struct Follower {

@@ -9,10 +9,10 @@ mod logs;
 mod show;
 mod upload;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::routing::{get, post};
-use axum::Router;
 use quartier_plugin_host::Package;
 
 use super::Api;
@@ -37,9 +37,15 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/plugins", get(list))
         .route("/api/v1/plugins/{quarter}", upload)
-        .route("/api/v1/plugins/{quarter}/{plugin}", get(one).delete(remove))
+        .route(
+            "/api/v1/plugins/{quarter}/{plugin}",
+            get(one).delete(remove),
+        )
         .route("/api/v1/plugins/{quarter}/{plugin}/promote", post(promote))
-        .route("/api/v1/plugins/{quarter}/{plugin}/rollback", post(rollback))
+        .route(
+            "/api/v1/plugins/{quarter}/{plugin}/rollback",
+            post(rollback),
+        )
         .route("/api/v1/plugins/{quarter}/{plugin}/logs", get(logs))
         .route(
             "/api/v1/plugins/{quarter}/{plugin}/comparison",
@@ -55,7 +61,7 @@ impl From<DeployError> for Problem {
             DeployError::Signature(_) => Self::forbidden(text),
             DeployError::NotFound(_) => Self::not_found(text),
             DeployError::Conflict(_) => Self::conflict(text),
-            DeployError::Journal(_) | DeployError::TimedOut => Self::unavailable(text),
+            DeployError::Record(error) => error.into(),
             DeployError::Artifact(error) => Self::internal(&error),
         }
     }

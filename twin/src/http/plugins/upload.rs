@@ -61,7 +61,9 @@ pub(in crate::http) async fn deploy(
         why: form.why,
     };
     let deployer = &api.deployer;
-    let done = deployer.deploy(package, form.stage, form.config, request).await?;
+    let done = deployer
+        .deploy(package, form.stage, form.config, request)
+        .await?;
     Ok((StatusCode::CREATED, Json(done)))
 }
 
@@ -85,7 +87,8 @@ async fn read(mut parts: Multipart) -> Result<Form, Problem> {
                 let (key, value) = pair.split_once('=').ok_or_else(|| {
                     Problem::bad_request(format!("set {pair:?} is not key=value"))
                 })?;
-                form.config.push((key.trim().to_owned(), value.trim().to_owned()));
+                form.config
+                    .push((key.trim().to_owned(), value.trim().to_owned()));
             }
             other => {
                 let known = "manifest, component, signature, stage, why, set";

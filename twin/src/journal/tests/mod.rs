@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Batch, GapReason, Journal, Options, ReadError, Reader, SegmentJournal};
+use super::{Batch, GapReason, Journal, JournalFiles, Options, ReadError, Reader, SegmentJournal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

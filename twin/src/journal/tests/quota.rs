@@ -180,3 +180,32 @@ fn a_full_tmpfs_refuses_and_goes_on_when_a_reader_makes_room() {
             .success()
     );
 }
+
+#[test]
+fn released_segments_stay_while_all_take_no_more_than_is_to_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = Options {
+        keep_bytes: 3000,
+        ..small()
+    };
+    let journal = SegmentJournal::open(dir.path(), keep).unwrap();
+    let last = frames(&journal, 30, 2);
+    assert!(journal.stats().bytes < 3000);
+    journal.release(last);
+    assert_eq!(journal.stats().first, 1, "all of it may stay");
+    frames(&journal, 200, 2);
+    journal.release(last);
+    let stats = journal.stats();
+    assert!(
+        stats.bytes > 3000,
+        "what is not released stays whatever it takes"
+    );
+    assert!(stats.first > 1 && stats.first <= last + 1);
+    journal.release(stats.last);
+    let stats = journal.stats();
+    assert!(stats.bytes <= 3000 && stats.bytes > 2000, "{stats:?}");
+    assert_eq!(
+        read_all(&journal, stats.first).positions.len() as u64,
+        stats.last + 1 - stats.first
+    );
+}

@@ -187,3 +187,58 @@ fn an_entry_that_cannot_be_encoded_leaves_the_batch_as_it_was() {
     wait(&journal, journal.append(&batch).unwrap());
     assert_eq!(read_all(&journal, 1).positions, [1, 2]);
 }
+
+#[test]
+fn a_journal_is_read_as_files_while_it_is_written_and_nothing_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    frames(&journal, 60, 3);
+    let names = || {
+        let mut names = files(dir.path());
+        names.sort();
+        names
+    };
+    let before: Vec<_> = names().iter().map(|path| fs::read(path).unwrap()).collect();
+    let read = |from: u64| {
+        let found = JournalFiles::open(dir.path()).unwrap();
+        let mut reader = found.reader(from).unwrap();
+        let (mut positions, mut gaps) = (Vec::new(), Vec::new());
+        loop {
+            match reader.next() {
+                Ok(Some(frame)) => positions.extend(frame.entries().map(|(position, bytes)| {
+                    assert_eq!(bytes, content(position));
+                    position
+                })),
+                Ok(None) => return (positions, gaps),
+                Err(ReadError::Gap { first, last, .. }) => gaps.push((first, last)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    assert_eq!(read(1), ((1..=180).collect(), Vec::new()));
+    assert_eq!(read(100).0, (100..=180).collect::<Vec<_>>());
+    // A frame that is being written is not there yet.
+    let last = names().pop().unwrap();
+    let mut torn = fs::read(&last).unwrap();
+    torn.extend([7; 30]);
+    fs::write(&last, &torn).unwrap();
+    assert_eq!(read(1).0.len(), 180);
+    torn.truncate(torn.len() - 30);
+    fs::write(&last, torn).unwrap();
+    let after: Vec<_> = names().iter().map(|path| fs::read(path).unwrap()).collect();
+    assert_eq!(before, after);
+    // Damage is a gap, told once, and what is behind it is served.
+    let damaged = names().remove(2);
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[150] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    let (positions, gaps) = read(1);
+    assert_eq!(gaps.len(), 1);
+    let lost: u64 = gaps.iter().map(|(first, last)| last - first + 1).sum();
+    assert_eq!(positions.len() as u64 + lost, 180);
+    // The oldest segments go.
+    fs::remove_file(names().remove(0)).unwrap();
+    let found = JournalFiles::open(dir.path()).unwrap();
+    assert!(found.first() > 1);
+    assert!(matches!(found.reader(1), Err(ReadError::Gone { .. })));
+}

@@ -41,9 +41,15 @@ impl Twin {
             return 0;
         };
         let quarter = self.quarters.get(usize::from(asset.quarter));
-        let deployments = quarter.into_iter().flat_map(|q| q.deployments.iter().enumerate());
+        let deployments = quarter
+            .into_iter()
+            .flat_map(|q| q.deployments.iter().enumerate());
         let names = |deployment: &Deployment| {
-            let commanded = deployment.record.commands.iter().map(|command| &command.kind);
+            let commanded = deployment
+                .record
+                .commands
+                .iter()
+                .map(|command| &command.kind);
             let mut kinds = deployment.record.kinds.iter().chain(commanded);
             !deployment.parked && kinds.any(|kind| kind == asset.kind())
         };

@@ -1,8 +1,7 @@
 //! Test guest of the SDK. A reading of temperature is counted by asset and the count derived, and
 //! what it exceeds its row's property `limit` by; two warm ones raise an alert and ask for the fan.
 //! A humid hour raises another, and derives what it exceeds the limit by that the host tells. A
-//! tick derives how many readings each asset has had. What it derives is in the unit `unit`: a node,
-//! whose vocabulary does not have these metrics, knows none.
+//! tick derives how many readings each asset has had.
 #![forbid(unsafe_code)]
 
 use quartier_sdk::prelude::*;
@@ -34,12 +33,11 @@ impl Rule for Rows {
     const STATE_VERSION: u8 = 3;
 
     fn new(setup: &Setup) -> Result<Self, SetupError> {
-        let unit = setup.text("unit")?;
         Ok(Self {
             temperature: setup.metric("temperature", "Cel")?,
             humidity: setup.metric("humidity", "%")?,
-            seen: setup.metric("seen", unit)?,
-            excess: setup.metric("excess", unit)?,
+            seen: setup.metric("seen", "1")?,
+            excess: setup.metric("excess", "1")?,
             limit: setup.prop("limit")?,
             warm: setup.topic("warm")?,
             warm_limit: setup.limit("warm", 1)?,
