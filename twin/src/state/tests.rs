@@ -339,8 +339,8 @@ fn an_asset_without_readings_is_told_to_the_plugins_that_name_its_kind() {
             put("early", "connection_point"),
             entry(1, Event::PluginDeployed(deployed)),
             put("late", "connection_point"),
-            put("box", "sensor_box"),
             put("tree", "city_tree"),
+            put("box", "sensor_box"),
             reading(2, "box", "temperature", 5.0, 1),
             entry(3, Event::Ticked),
         ];

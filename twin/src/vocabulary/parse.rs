@@ -171,7 +171,9 @@ definition = "https://example.org/co2"
             .filter(|metric| metric.mean == MeanKind::Energetic)
             .map(|metric| metric.name.as_str())
             .collect();
-        assert_eq!(energetic, ["laeq", "lday", "levening", "lnight", "lden"]);
+        let of_years = ["laeq", "lday", "levening", "lnight", "lden"];
+        let of_days = ["laeq_day_16h", "laeq_night_8h", "laeq_night_hour"];
+        assert_eq!(energetic, [&of_years[..], &of_days[..]].concat());
     }
 
     #[test]

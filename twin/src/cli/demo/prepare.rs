@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use h3o::{LatLng, Resolution};
 use quartier_plugin_host::SigningKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::cert;
 use crate::cli::simulate::{CENTRES, Fleet, centre_of};
@@ -175,37 +175,76 @@ fn cells(centre: Place) -> String {
         .fold(String::new(), |text, cell| format!("{text}{cell}\n"))
 }
 
+/// The first few simulated devices, and what they belong to, so that every lab's rules find work.
 fn assets(quarter: &str, centre: Place) -> String {
     let fleet = Fleet::new(quarter, centre, REGISTERED, SEED);
-    let fed: Vec<&str> = fleet
+    let of_kind = |kinds: &[&str]| -> Vec<&str> {
+        let devices = fleet.devices().iter();
+        let wanted = devices.filter(|device| kinds.contains(&device.kind.name()));
+        wanted.map(|device| device.id.as_str()).collect()
+    };
+    let mut features: Vec<_> = fleet
         .devices()
         .iter()
-        .filter(|device| matches!(device.kind.name(), "meter" | "wallbox" | "pv"))
-        .map(|device| device.id.as_str())
-        .collect();
-    let features = fleet.devices().iter().map(|device| {
-        let kind = device.kind.name();
-        let mut properties =
-            json!({ "kind": kind, "name": format!("Simulated {}", kind.replace('_', " ")) });
-        if kind == "feeder"
-            && let Some(properties) = properties.as_object_mut()
-        {
-            properties.insert("rated_kva".to_owned(), json!(400));
-            properties.insert("relations".to_owned(), json!({ "feeds": fed }));
-        }
-        let coordinates = [device.place.lon(), device.place.lat()];
-        json!({
-            "type": "Feature",
-            "id": device.id,
-            "geometry": { "type": "Point", "coordinates": coordinates },
-            "properties": properties,
+        .map(|device| {
+            let kind = device.kind.name();
+            let facts = match kind {
+                "feeder" => json!({
+                    "rated_kva": 400,
+                    "relations": { "feeds": of_kind(&["meter", "wallbox", "pv"]) },
+                }),
+                "wallbox" => json!({ "rated_kw": 11 }),
+                _ => json!({}),
+            };
+            feature(&device.id, kind, device.place, facts)
         })
-    });
-    let features: Vec<_> = features.collect();
+        .collect();
+    let belongs = [
+        (
+            "sim-connection-001",
+            "connection_point",
+            json!({ "connects": of_kind(&["wallbox"]) }),
+        ),
+        (
+            "sim-community-001",
+            "sharing_community",
+            json!({ "supplies": of_kind(&["meter"]), "generates": of_kind(&["pv"]) }),
+        ),
+        (
+            "sim-quarter-001",
+            "quarter",
+            json!({ "contains": of_kind(&["feeder"]) }),
+        ),
+        (
+            "sim-tree-001",
+            "city_tree",
+            json!({ "measured_by": of_kind(&["sensor_box"]) }),
+        ),
+    ];
+    features.extend(
+        belongs.map(|(id, kind, relations)| {
+            feature(id, kind, centre, json!({ "relations": relations }))
+        }),
+    );
     format!(
         "{:#}\n",
         json!({ "type": "FeatureCollection", "features": features })
     )
+}
+
+/// `facts`: properties beside kind and name.
+fn feature(id: &str, kind: &str, place: Place, mut facts: Value) -> Value {
+    if let Some(properties) = facts.as_object_mut() {
+        properties.insert("kind".to_owned(), json!(kind));
+        let name = format!("Simulated {}", kind.replace('_', " "));
+        properties.insert("name".to_owned(), json!(name));
+    }
+    json!({
+        "type": "Feature",
+        "id": id,
+        "geometry": { "type": "Point", "coordinates": [place.lon(), place.lat()] },
+        "properties": facts,
+    })
 }
 
 #[cfg(test)]
@@ -240,7 +279,7 @@ mod tests {
                 37
             );
             let assets = load_assets(quarter.assets_file.as_deref().unwrap(), &quarter.id).unwrap();
-            assert_eq!(assets.len(), 16);
+            assert_eq!(assets.len(), 16 + 4);
             assert!(assets.iter().any(|asset| asset.relations.len() > 5));
         }
         let mine = format!(

@@ -48,7 +48,7 @@ pub struct Deployment {
     pub chain: Digest,
     /// It fell too far behind and gets nothing more.
     pub parked: bool,
-    /// What became of the last hand-over, where it was recorded: the version's position.
+    /// Journal position at which it was recorded how the last hand-over went; 0: none was yet.
     pub started: u64,
     /// Alerts of a shadow: what it would have raised.
     pub shadow_alerts: BTreeMap<AlertKey, Alert>,
