@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for an answer: a node on a busy machine compiles a plugin before it says yes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -42,6 +42,23 @@ impl Answer {
 /// No connection, or what came was no HTTP.
 pub fn get(server: SocketAddr, path: &str) -> Result<Answer> {
     request(server, "GET", path, "", &[])
+}
+
+/// Any request, with header fields beside those that every request has.
+///
+/// # Errors
+/// No connection, or what came was no HTTP.
+pub fn send(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer> {
+    let lines = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    request(server, method, path, &lines.collect::<String>(), body)
 }
 
 /// POST of a form or of line protocol.
@@ -80,12 +97,16 @@ fn request(
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{more}Content-Length: {length}\r\n\r\n"
     );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)?;
+    // A server that refuses a body need not read it to its end.
+    let sent = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body));
     let mut raw = Vec::new();
-    stream
-        .read_to_end(&mut raw)
-        .or_else(|error| if raw.is_empty() { Err(error) } else { Ok(0) })?;
+    let read = stream.read_to_end(&mut raw);
+    if raw.is_empty() {
+        sent?;
+        read?;
+    }
     let end = raw
         .windows(4)
         .position(|window| window == b"\r\n\r\n")

@@ -8,6 +8,7 @@ mod broker;
 mod clients;
 mod databases;
 mod http;
+mod lab;
 mod load;
 mod mosquitto;
 mod mqtt;
@@ -22,7 +23,8 @@ use std::path::{Path, PathBuf};
 pub use broker::{Mosquitto, free_address};
 pub use clients::{chromium, node_script, python};
 pub use databases::{Influx1, Victoria};
-pub use http::{Answer, get, get_json, post};
+pub use http::{Answer, get, get_json, post, send};
+pub use lab::{Api, Lab, cli, form, unsigned};
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
 pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
 pub use mqtt::{Client, ConnectOptions, Packet, Version, connect_packet, publish_packet};
@@ -49,22 +51,31 @@ pub fn data(folder: &str) -> Option<PathBuf> {
     None
 }
 
-/// The health plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
+/// A plugin as `plugins/build` leaves it; `None`, said on stderr, where it was not built.
+pub fn component(name: &str) -> Option<PathBuf> {
+    usable(workspace().join("plugins/target/components").join(name))
+}
+
+/// The health plugin, or the one in the folder `QUARTIER_PLUGIN_HEALTH`.
 pub fn health_plugin() -> Option<PathBuf> {
-    component("health", "QUARTIER_PLUGIN_HEALTH")
+    named("health", "QUARTIER_PLUGIN_HEALTH")
 }
 
 /// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
 /// it was not built.
 pub fn rows_plugin() -> Option<PathBuf> {
-    component("rows", "QUARTIER_PLUGIN_ROWS")
+    named("rows", "QUARTIER_PLUGIN_ROWS")
 }
 
-fn component(name: &str, variable: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map_or_else(
-        || workspace().join("plugins/target/components").join(name),
-        PathBuf::from,
-    );
+/// From the folder that a variable names, else as `plugins/build` leaves it.
+fn named(name: &str, variable: &str) -> Option<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(path) => usable(PathBuf::from(path)),
+        None => component(name),
+    }
+}
+
+fn usable(path: PathBuf) -> Option<PathBuf> {
     if path.join("component.wasm").is_file() {
         return Some(path);
     }

@@ -140,6 +140,22 @@ impl Client {
         self.unsent.extend_from_slice(&packet);
     }
 
+    /// Publishes each at QoS 1, one after the other, and waits for the acknowledgement of each.
+    ///
+    /// # Errors
+    /// The connection ended, or one was not taken.
+    pub fn publish_all(&mut self, messages: &[(&str, &str)]) -> io::Result<()> {
+        for (topic, payload) in messages {
+            self.publish(topic, payload.as_bytes(), Some(1), false);
+            self.flush()?;
+            match self.receive(PATIENCE)? {
+                Some(Packet::PubAck(1, reason)) if reason < 0x80 => {}
+                other => return Err(io::Error::other(format!("instead of a PUBACK: {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+
     /// Queues the PUBACK of a publish that came under `id`.
     pub fn acknowledge(&mut self, id: Option<u16>) {
         if let Some(id) = id {

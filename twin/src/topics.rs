@@ -9,11 +9,15 @@ mod retained;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use h3o::CellIndex;
 use quartier_broker::Message;
 
 use crate::event::Decision;
+use crate::explain::without_values;
 use crate::grid::{Aggregate, area_topic_levels};
 use crate::mqtt::Mqtt;
 use crate::state::{Alert, AlertKey, Change, Command, CommandState, Effects, Stream, Twin};
@@ -138,10 +142,10 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
         }
     }
     if !effects.decisions.is_empty() && mqtt.anyone_for("decision") {
-        let public = |(_, decision): &&(u64, Decision)| decision.stage.acts();
-        for (position, decision) in effects.decisions.iter().filter(public) {
+        let acts = |(_, decision): &&(u64, Decision)| decision.stage.acts();
+        for (position, decision) in effects.decisions.iter().filter(acts) {
             let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
-            let payload = decision_json(*position, decision);
+            let payload = decision_json(*position, &public(twin, decision));
             batch.push(Message {
                 topic,
                 payload,
@@ -155,6 +159,24 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
     if !batch.is_empty() {
         mqtt.publish(batch);
     }
+}
+
+/// The decision without values that speak of a household: those are under `personal/` only.
+fn public<'a>(twin: &Twin, decision: &'a Decision) -> Cow<'a, Decision> {
+    let derived = decision.derived.iter().map(|derived| &derived.metric);
+    let causes = decision.causes.iter().map(|cause| &cause.metric);
+    let is_personal = |name: &&String| {
+        let metric = twin.metric_index(name);
+        let metric = metric.and_then(|index| twin.metrics().get(usize::from(index)));
+        metric.is_some_and(|metric| metric.personal)
+    };
+    let hidden: HashSet<String> = derived.chain(causes).filter(is_personal).cloned().collect();
+    if hidden.is_empty() {
+        return Cow::Borrowed(decision);
+    }
+    let mut shown = decision.clone();
+    without_values(&mut shown, &hidden);
+    Cow::Owned(shown)
 }
 
 /// Each once, and only what is still to be done: what is told may follow from many entries.

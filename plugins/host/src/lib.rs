@@ -36,7 +36,7 @@ pub use manifest::{
 };
 pub use package::Package;
 pub use plugin::{LoadError, Plugin};
-pub use runner::{CHECKPOINT, Kept, QUARANTINE, Runner, RunnerError, Stats};
+pub use runner::{CHECKPOINT, Kept, QUARANTINE, QUARANTINED, Runner, RunnerError, Stats};
 pub use sign::{KeyError, PublicKey, SignatureError, SigningKey, signer};
 pub use types::{
     Alert, Asset, Batch, Command, Derived, Dictionary, Entry, NO_ROW, Output, Reason, Relation,

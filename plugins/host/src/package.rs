@@ -90,7 +90,10 @@ impl Package {
     }
 
     /// Whether the parts are small enough to be looked at.
-    pub(crate) fn check_sizes(&self) -> Result<(), LoadError> {
+    ///
+    /// # Errors
+    /// Names the part that is too large.
+    pub fn check_sizes(&self) -> Result<(), LoadError> {
         fits(MANIFEST, self.manifest.len(), Self::MAX_MANIFEST)?;
         fits(COMPONENT, self.component.len(), Self::MAX_COMPONENT)
     }

@@ -37,6 +37,9 @@ pub const CHECKPOINT: u64 = 64;
 /// Failed batches in a row after which a plugin is called no more.
 pub const QUARANTINE: u32 = 5;
 
+/// The failure of a batch that a plugin in quarantine does not get.
+pub const QUARANTINED: &str = "quarantined";
+
 /// Counters since the runner was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -88,6 +91,36 @@ impl Runner {
         runner
             .recover()
             .map_err(|failure| runner.failed(&failure))?;
+        Ok(runner)
+    }
+
+    /// A runner that goes on from a snapshot, after a restart. A plugin that does not take its state
+    /// back costs nobody the start: it fails at its next batches, as after any instance lost.
+    ///
+    /// # Errors
+    /// The bytes are not a snapshot, or the dictionary or the configuration does not fit the
+    /// manifest.
+    pub fn resume(
+        _host: &Host,
+        plugin: &Plugin,
+        dict: Dictionary,
+        config: Vec<(String, String)>,
+        snapshot: &[u8],
+    ) -> Result<Self, RunnerError> {
+        let mut runner = Self::without_instance(plugin, dict, config)?;
+        let genesis = genesis(plugin, &runner.config);
+        let saved = Saved::decode(snapshot, genesis).ok_or_else(|| RunnerError::Snapshot {
+            plugin: plugin.manifest().id.clone(),
+        })?;
+        runner.saved = saved;
+        runner.known = runner.saved.all_assets().into_keys().collect();
+        if !runner.quarantined()
+            && let Err(failure) = runner.recover()
+        {
+            let plugin = &plugin.manifest().id;
+            tracing::warn!(plugin, %failure, "the plugin does not take its state back");
+            runner.lose();
+        }
         Ok(runner)
     }
 
@@ -172,7 +205,7 @@ impl Runner {
         }
         if self.quarantined() {
             self.pass_by(batch);
-            return self.refused(batch, "quarantined");
+            return self.refused(batch, QUARANTINED);
         }
         let started = Instant::now();
         let batch = self.with_owed(batch);

@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod contained;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod dashboards;
@@ -19,6 +21,10 @@ mod dashboards;
 mod dead_letters;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod disclosed;
 #[cfg(test)]
 mod external;
 #[cfg(test)]
@@ -35,6 +41,8 @@ mod replay;
 mod rerun;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod swap;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]

@@ -90,14 +90,22 @@ impl AtWork {
         self.stats.version = record.version.clone();
         self.stats.stage = record.stage;
         self.stats.run = self.run;
-        self.stats.quarantined = self.ready.runner.quarantined();
+        self.note_quarantine();
+    }
+
+    fn note_quarantine(&mut self) {
+        let quarantined = self.ready.runner.quarantined();
+        self.stats.quarantined = quarantined;
+        let gauge = &self.figures.quarantined;
+        gauge.set(if quarantined { 1.0 } else { 0.0 });
         self.publish_stats();
     }
 
     /// Answers a batch. `failed`: it was set aside before a restart.
     pub(super) fn batch(&mut self, batch: &PluginBatch, failed: bool, waiting: u64) {
         if failed {
-            return self.ready.runner.skip(&batch.batch);
+            self.ready.runner.skip(&batch.batch);
+            return self.note_quarantine();
         }
         let started = Instant::now();
         let (answer, newly) = self.ready.answer(batch);
@@ -138,16 +146,13 @@ impl AtWork {
         stats.fuel += answer.fuel;
         stats.dropped += dropped;
         stats.failures += failed;
-        stats.quarantined = self.ready.runner.quarantined();
         let figures = &self.figures;
         figures.batches.increment(1);
         figures.rows.increment(rows);
         figures.busy.increment(spent);
         figures.failures.increment(failed);
         figures.dropped.increment(dropped);
-        let quarantined = if stats.quarantined { 1.0 } else { 0.0 };
-        figures.quarantined.set(quarantined);
-        self.publish_stats();
+        self.note_quarantine();
     }
 
     fn log(&self, batch: &PluginBatch, answer: &Answer) {

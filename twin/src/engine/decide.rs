@@ -1,7 +1,7 @@
 //! From a plugin's answer, in numbers, to a decision, in names.
 
 use hashbrown::HashMap;
-use quartier_plugin_host::{Answer, Dictionary, Entry, NO_ROW, Plugin};
+use quartier_plugin_host::{Answer, Dictionary, Entry, NO_ROW, Plugin, QUARANTINED};
 
 use crate::event::{
     AlertChange, Cause, CommandIntent, Decision, DerivedReading, Digest, PluginRecord, Severity,
@@ -49,6 +49,10 @@ impl Decider {
         previous: Digest,
         twin: &Twin,
     ) -> Option<Decision> {
+        // One that is called no more decides nothing; its last failures and the alert say why.
+        if answer.failure.as_deref() == Some(QUARANTINED) {
+            return None;
+        }
         if answer.failure.is_none() && answer.output.rows() == 0 && answer.dropped.is_empty() {
             return None;
         }

@@ -52,9 +52,11 @@ impl Ready {
         state: Option<&[u8]>,
         names: Dictionary,
     ) -> Result<Self, RunnerError> {
-        let config = record.config.clone();
-        let mut runner = Runner::new(artifacts.host(), &plugin, names.clone(), config)?;
-        state.map_or(Ok(()), |state| runner.restore(state))?;
+        let (host, config) = (artifacts.host(), record.config.clone());
+        let runner = match state {
+            Some(state) => Runner::resume(host, &plugin, names.clone(), config, state),
+            None => Runner::new(host, &plugin, names.clone(), config),
+        }?;
         Ok(Self {
             decider: Decider::new(plugin, record.clone(), names),
             runner,

@@ -164,8 +164,16 @@ impl Workers {
             let (run, record) = (deployment.run, &deployment.record);
             let state = recovered.states.iter().find(|state| state.run == run);
             let state = state.map(|state| state.state.as_slice());
-            let ready = begin(&workers.shared, record, state)?;
-            workers.spawn(run, record, move || Some(ready))?;
+            let ready = match begin(&workers.shared, record, state) {
+                Ok(ready) => Some(ready),
+                // Its own fault, and no reason to keep the others waiting.
+                Err(error @ WorkerError::Runner { .. }) => {
+                    tracing::error!(%error, "a plugin does not run");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            workers.spawn(run, record, move || ready)?;
         }
         Ok(workers)
     }

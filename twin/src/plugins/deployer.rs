@@ -1,11 +1,16 @@
 //! How versions come and go while the node runs: everything is checked first, off the hot path;
 //! then one event in the journal does it, and what follows is the fold's.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
+<<<<<<< HEAD
 use quartier_plugin_host::{Package, Plugin, Runner};
+=======
+use quartier_plugin_host::{Manifest, Package, Plugin, PublicKey, Runner};
+>>>>>>> nodetests
 use tokio::task::spawn_blocking;
 
 use super::wish::{DeployError, Done, Lab, Request};
@@ -59,13 +64,14 @@ impl Deployer {
             let wanted = "deploy to stage shadow or quarter; the others are reached by promotion";
             return Err(DeployError::Rejected(wanted.to_owned()));
         }
+        // The lab's word first: what nobody signed is not compiled, nor kept as machine code.
+        self.verify(&package, &request.quarter)?;
         let artifacts = Arc::clone(&self.artifacts);
         let checked = spawn_blocking(move || {
             let plugin = artifacts.check(&package)?;
             Ok::<_, ArtifactError>((plugin, package))
         });
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
-        self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
         if let Some(why) = misnamed(plugin.manifest()) {
             return Err(DeployError::Rejected(why));
@@ -120,14 +126,7 @@ impl Deployer {
                 next.as_str()
             )));
         }
-        let mut places = match next {
-            Stage::Shadow | Stage::Quarter => Vec::new(),
-            Stage::Labs if !quarters.is_empty() => quarters,
-            Stage::Labs => self.quarters_of_labs(),
-            Stage::City => self.all_quarters(),
-        };
-        places.retain(|place| *place != request.quarter);
-        places.insert(0, request.quarter.clone());
+        let places = self.places(&request.quarter, next, quarters);
         let mut events = Vec::new();
         for place in places {
             let placed = PluginRecord {
@@ -140,6 +139,20 @@ impl Deployer {
             events.push(deployed(placed, How::Promote, &request));
         }
         self.done(events).await
+    }
+
+    /// The quarters in which a version of `quarter` runs at a stage, its own first. `chosen`: at
+    /// stage labs, where somebody chose.
+    pub fn places(&self, quarter: &str, stage: Stage, chosen: Vec<String>) -> Vec<String> {
+        let mut places = match stage {
+            Stage::Shadow | Stage::Quarter => Vec::new(),
+            Stage::Labs if !chosen.is_empty() => chosen,
+            Stage::Labs => self.quarters_of_labs(),
+            Stage::City => self.all_quarters(),
+        };
+        places.retain(|place| place != quarter);
+        places.insert(0, quarter.to_owned());
+        places
     }
 
     /// Brings back the version that acted before.
@@ -204,8 +217,11 @@ impl Deployer {
         })
     }
 
-    fn verify(&self, plugin: &Plugin, package: &Package, quarter: &str) -> Result<(), DeployError> {
-        let manifest = plugin.manifest();
+    fn verify(&self, package: &Package, quarter: &str) -> Result<(), DeployError> {
+        let wrong = |error: &dyn Display| DeployError::Rejected(error.to_string());
+        package.check_sizes().map_err(|error| wrong(&error))?;
+        let manifest = Manifest::parse(&package.manifest)
+            .map_err(|error| wrong(&format_args!("manifest.toml: {error}")))?;
         let refused = |why: String| Err(DeployError::Signature(why));
         let Some(lab) = self.labs.get(&manifest.lab) else {
             return refused(format!(

@@ -7,7 +7,7 @@ use super::fork::{Fork, RestartError, Work};
 use super::outputs::{Changed, Outputs};
 use super::script::Script;
 use super::{WATCHED, Watch};
-use crate::event::{Entry, PluginRecord};
+use crate::event::{Entry, Event, PluginRecord};
 use crate::model::Millis;
 use crate::plugins::Artifacts;
 use crate::state::{SnapshotError, Twin};
@@ -117,7 +117,7 @@ impl<'a> Stage<'a> {
             ..self.record.clone()
         };
         let half = self.script.len() / 2;
-        let mut begun = false;
+        let (mut begun, mut last) = (false, None);
         for (number, bytes) in self.script.entries.iter().enumerate() {
             let entry: Entry<'_> = postcard::from_bytes(bytes)?;
             if !begun && fork.twin().quarter_index(&record.quarter).is_some() {
@@ -128,9 +128,15 @@ impl<'a> Stage<'a> {
                 fork = fork.restarted()?;
             }
             fork.take(&entry);
+            last = Some(entry.at);
             if (number as u64).is_multiple_of(WATCHED) {
                 step(WATCHED.min((self.script.len() - number) as u64));
             }
+        }
+        // A window of a journal ends between two ticks: what waits there is answered by every cut.
+        if let Some(at) = last {
+            let event = Event::Ticked;
+            fork.take(&Entry { at, event });
         }
         Ok(fork)
     }

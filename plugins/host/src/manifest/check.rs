@@ -1,6 +1,6 @@
 //! Values that make no sense are errors that name the key.
 
-use super::{CommandRule, Interlock, MAX_MEMORY, Manifest, ManifestError, WIT};
+use super::{CommandRule, Interlock, MAX_MEMORY, Manifest, ManifestError, Source, WIT};
 
 impl Manifest {
     pub(super) fn check(&self) -> Result<(), ManifestError> {
@@ -91,6 +91,16 @@ impl Manifest {
 
     /// What the public reads.
     fn check_public(&self) -> Result<(), ManifestError> {
+        for Source { title, url } in &self.sources {
+            text("sources.title", title)?;
+            // It becomes a link on a page of the city.
+            let page = ["https://", "http://"]
+                .iter()
+                .any(|web| url.starts_with(web));
+            ensure(page, "sources.url", || {
+                format!("{url:?} is not the address of a page, https://..")
+            })?;
+        }
         for (key, parameter) in &self.parameters {
             ensure(self.config.contains_key(key), "parameters", || {
                 format!("{key:?} is no key of [config]")

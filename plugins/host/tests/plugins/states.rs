@@ -1,8 +1,8 @@
 //! A plugin that does not give its state, or does not take it back, is contained too.
 
-use quartier_plugin_host::{CHECKPOINT, QUARANTINE};
+use quartier_plugin_host::{CHECKPOINT, QUARANTINE, Runner};
 
-use crate::support::{hostile, readings, runner, seen};
+use crate::support::{dictionary, host, hostile, readings, runner, seen};
 
 #[test]
 fn a_trap_in_restore_is_an_error_and_the_runner_goes_on() {
@@ -60,6 +60,32 @@ fn a_trap_in_snapshot_is_a_failure_at_the_checkpoint_and_then_quarantine() {
     let (number, failure) = first_failure("snapshot");
     assert_eq!(number, CHECKPOINT);
     assert!(failure.starts_with("snapshot: trap"), "{failure}");
+}
+
+#[test]
+fn a_trap_in_restore_costs_nobody_the_start_and_is_quarantine_in_the_end() {
+    let mut runner = hostile("restore");
+    let snapshot = runner.snapshot().unwrap();
+    let config = vec![("mode".to_owned(), "restore".to_owned())];
+    let plugin = runner.plugin().clone();
+    let resume = |snapshot: &[u8]| {
+        Runner::resume(
+            host(),
+            &plugin,
+            dictionary(&plugin),
+            config.clone(),
+            snapshot,
+        )
+    };
+    assert!(resume(&[9, 9]).is_err(), "not a snapshot");
+    let mut next = resume(&snapshot).unwrap();
+    assert_eq!(next.state(), runner.state());
+    for _ in 0..QUARANTINE {
+        assert!(!next.quarantined());
+        let failure = next.run(&readings(&[1.0])).failure.unwrap();
+        assert!(failure.starts_with("restore: trap"), "{failure}");
+    }
+    assert!(next.quarantined());
 }
 
 #[test]

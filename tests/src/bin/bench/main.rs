@@ -1,14 +1,15 @@
 //! `make bench`: mosquitto and Quartier in turn, in one run, under the same load, and what the
-//! twin costs by itself. Prints a table of ratios; `--json FILE` writes every figure.
+//! twin and the plugins cost by themselves. Prints a table of ratios; `--json FILE` writes every figure.
 //!
 //! `cargo run --release --package quartier-tests --bin bench [-- --json FILE] [--quick]
-//! [--only path|fold|memory|idle|flood]`
+//! [--only path|fold|memory|idle|flood|plugins]`
 
 mod flood;
 mod generator;
 mod idle;
 mod mosquitto;
 mod path;
+mod plugins;
 mod receiver;
 mod table;
 mod twin;
@@ -80,17 +81,18 @@ fn run() -> Result<()> {
         }
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("path", path::measure),
         ("fold", twin::fold_rate),
         ("memory", twin::memory_and_recovery),
         ("idle", idle::measure),
         ("flood", flood::measure),
+        ("plugins", plugins::measure),
     ];
     if let Some(only) = &only
         && parts.iter().all(|(name, _)| name != only)
     {
-        bail!("--only {only}: the parts are path, fold, memory, idle, flood");
+        bail!("--only {only}: the parts are path, fold, memory, idle, flood, plugins");
     }
     for (name, measure) in parts {
         if only.as_deref().is_none_or(|only| only == name) {

@@ -48,7 +48,9 @@ pub(in crate::http) async fn promote(
     let version = wanted.version.as_deref();
     let next = deployer.next_stage(&quarter, &plugin, version)?;
     if next > Stage::Quarter {
-        caller.must(Right::Spread, &quarter)?;
+        for place in deployer.places(&quarter, next, wanted.quarters.clone()) {
+            caller.must(Right::Spread, &place)?;
+        }
     }
     let request = request(quarter, &caller, wanted.why)?;
     let to = wanted.to.or(Some(next));

@@ -187,7 +187,9 @@ fn misbehave(state: &State, out: &mut Output, asset: u32, ts: u64) -> Result<(),
 impl Guest for Hostile {
     fn init(dict: Dictionary, config: Vec<(String, String)>) -> Result<(), RuleError> {
         let id = |name: &str| dict.metrics.iter().find(|e| e.urn == name).map(|e| e.id);
-        let (Some(input), Some(metric)) = (id("power"), id("seen")) else {
+        // A node takes readings under the second name.
+        let input = id("power").or(id("active_power"));
+        let (Some(input), Some(metric)) = (input, id("seen")) else {
             return Err(RuleError::BadConfig("dictionary".to_owned()));
         };
         let mode = config
