@@ -243,11 +243,14 @@ fn eventually_alerts(city: &City) -> Vec<Value> {
     })
 }
 
+/// Name, reasons with the rows that are dropped for them, rows that pass.
+type Mode = (&'static str, &'static [(&'static str, u64)], u64);
+
 #[test]
 fn what_the_manifest_does_not_allow_is_dropped_row_by_row_with_its_reason() {
     let Some(mut city) = City::new() else { return };
     let package = city.hostile(&[]);
-    let modes: [(&str, &[(&str, u64)], u64); 9] = [
+    let modes: [Mode; 9] = [
         ("undeclared-metric", &[("undeclared_metric", 1)], 1),
         ("nan", &[("not_finite", 1)], 1),
         ("unknown-asset", &[("unknown_asset", 1)], 1),

@@ -6,11 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-<<<<<<< HEAD
-use quartier_plugin_host::{Package, Plugin, Runner};
-=======
-use quartier_plugin_host::{Manifest, Package, Plugin, PublicKey, Runner};
->>>>>>> nodetests
+use quartier_plugin_host::{Manifest, Package, Plugin, Runner};
 use tokio::task::spawn_blocking;
 
 use super::wish::{DeployError, Done, Lab, Request};

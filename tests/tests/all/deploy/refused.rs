@@ -124,6 +124,15 @@ fn what_is_not_its_labs_own_word_is_refused_and_changes_nothing() {
     assert_eq!(standing(&node), before);
 }
 
+/// Name, package, settings, status, words of the answer.
+type Case = (
+    &'static str,
+    Package,
+    &'static [(&'static str, &'static str)],
+    u16,
+    &'static [&'static str],
+);
+
 #[test]
 fn what_cannot_be_a_plugin_is_refused_by_name_and_changes_nothing() {
     let lab = Lab::new("tests");
@@ -162,7 +171,7 @@ fn what_cannot_be_a_plugin_is_refused_by_name_and_changes_nothing() {
     let other_content = lab
         .package("rows", &[("limit = 30", "limit = 31")])
         .unwrap();
-    let cases: [(&str, Package, &[(&str, &str)], u16, &[&str]); 14] = [
+    let cases: [Case; 14] = [
         (
             "another component",
             component(swapped),
