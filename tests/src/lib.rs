@@ -64,10 +64,10 @@ pub fn science_plugin() -> Option<PathBuf> {
     component("science", "QUARTIER_PLUGIN_SCIENCE")
 }
 
-/// The test guest that misbehaves as its `mode` says, and commands wallboxes; `None`, said on
-/// stderr, where it was not built.
-pub fn hostile_plugin() -> Option<PathBuf> {
-    component("hostile", "QUARTIER_PLUGIN_HOSTILE")
+/// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
+/// it was not built.
+pub fn rows_plugin() -> Option<PathBuf> {
+    component("rows", "QUARTIER_PLUGIN_ROWS")
 }
 
 fn component(name: &str, variable: &str) -> Option<PathBuf> {

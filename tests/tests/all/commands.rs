@@ -7,23 +7,28 @@ use std::time::Duration;
 
 use quartier_tests::{
     Finished, Line, Node, NodeConfig, Subscriber, eventually, get, has_mosquitto_clients,
-    hostile_plugin, mosquitto_pub, quartier, run,
+    mosquitto_pub, quartier, rows_plugin, run,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A quarter with two wallboxes.
+/// A quarter with two wallboxes and two boxes with a fan.
 fn config() -> NodeConfig {
-    let feature = |id: &str| {
+    let feature = |id: &str, kind: &str| {
         json!({
             "type": "Feature", "id": id,
             "geometry": { "type": "Point", "coordinates": [13.76, 51.05] },
-            "properties": { "kind": "wallbox" },
+            "properties": { "kind": kind },
         })
     };
-    let features = json!([feature("w1"), feature("w2")]);
+    let features = json!([
+        feature("w1", "wallbox"),
+        feature("w2", "wallbox"),
+        feature("s1", "sensor_box"),
+        feature("s2", "sensor_box"),
+    ]);
     let assets = json!({ "type": "FeatureCollection", "features": features }).to_string();
     NodeConfig {
         quarters: vec![("johannstadt".to_owned(), Some(assets))],
@@ -31,22 +36,24 @@ fn config() -> NodeConfig {
     }
 }
 
-/// The guest that commands `limit_kw` = 7 at a power of -1, its manifest changed by `change`.
-fn with_plugin(
-    mut config: NodeConfig,
-    change: impl Fn(String) -> String,
-) -> Option<(NodeConfig, TempDir)> {
-    let built = hostile_plugin()?;
+/// A node with the guest that commands `fan` = 1 at the second warm reading, its manifest changed
+/// by `change`.
+fn with_plugin(change: impl Fn(String) -> String) -> Option<(Node, TempDir)> {
+    let built = rows_plugin()?;
     let folder = TempDir::new().unwrap();
     let copy = |file: &str| fs::copy(built.join(file), folder.path().join(file)).unwrap();
     copy("component.wasm");
     let manifest = fs::read_to_string(built.join("manifest.toml")).unwrap();
     fs::write(folder.path().join("manifest.toml"), change(manifest)).unwrap();
-    config.more.push_str(&format!(
-        "\n[[plugin]]\nquarter = \"johannstadt\"\npath = \"{}\"\nconfig = {{ mode = \"bad-commands\" }}\n",
-        folder.path().display()
-    ));
-    Some((config, folder))
+    let mut node = Node::start(config());
+    // What it derives is not in the vocabulary, so the unit is the one that comes first.
+    let units = "{\"seen\":{\"v\":0,\"u\":\"1\"},\"excess\":{\"v\":0,\"u\":\"1\"}}";
+    publish(&node, "dt/johannstadt/s1", units);
+    node.settle();
+    let path = folder.path().to_owned();
+    node.configure(|config| config.plugins.push(("johannstadt".to_owned(), path)));
+    node.restart();
+    Some((node, folder))
 }
 
 fn publish(node: &Node, topic: &str, payload: &str) {
@@ -184,54 +191,55 @@ fn a_persons_command_reaches_the_device_and_is_done_when_the_device_reports() {
     );
 }
 
+/// Two warm readings of a sensor box, some minutes ahead: the plugin's command lives for a minute
+/// from then on.
+fn warm(node: &Node, asset: &str) {
+    let ahead = jiff::Timestamp::now() + Duration::from_secs(300);
+    for second in 0..2 {
+        let time = ahead + Duration::from_secs(second);
+        let reading = format!("{{\"temperature\":{{\"v\":35,\"t\":\"{time}\"}}}}");
+        publish(node, &format!("dt/johannstadt/{asset}"), &reading);
+    }
+}
+
 #[test]
 fn kill_9_between_sending_and_report_tells_the_same_command_again_and_never_a_second() {
     if !has_mosquitto_clients() {
         return;
     }
-    let Some((config, _folder)) = with_plugin(config(), |manifest| manifest) else {
+    let Some((mut node, _folder)) = with_plugin(|manifest| manifest) else {
         return;
     };
-    let mut node = Node::start(config);
-    let wallbox = device(&node, "w1");
-    publish(&node, "dt/johannstadt/w1/power", "-1");
-    let id = reaches(&node, "w1", "sent")["id"]
+    let fan = device(&node, "s1");
+    warm(&node, "s1");
+    let id = reaches(&node, "s1", "sent")["id"]
         .as_str()
         .unwrap()
         .to_owned();
-    wallbox.expect("the command", is(&id));
+    fan.expect("the command", is(&id));
     for life in 1..=3 {
         node.kill9();
         node.restart();
-        let wallbox = device(&node, "w1");
-        wallbox.expect("the command again", is(&id));
-        // The plugin wants the same with the same key.
-        publish(&node, "dt/johannstadt/w1/power", "-1");
-        eventually("the intent came again", SOON, || {
-            let repeated = node.json("/api/v1/commands")["repeated"].as_u64();
-            (repeated == Some(life))
-                .then_some(())
-                .ok_or_else(|| format!("{repeated:?}"))
-        });
-        let strangers: Vec<_> = wallbox
-            .messages()
-            .into_iter()
-            .filter(|m| !is(&id)(m))
-            .collect();
+        let fan = device(&node, "s1");
+        fan.expect("the command again", is(&id));
+        node.settle();
+        let strangers: Vec<_> = fan.messages().into_iter().filter(|m| !is(&id)(m)).collect();
         assert_eq!(strangers, [], "life {life}");
+        assert_eq!(commands(&node).len(), 1, "life {life}");
     }
-    publish(&node, "dt/johannstadt/w1/limit_kw", "7");
-    reaches(&node, "w1", "done");
+    publish(&node, "dt/johannstadt/s1/fan", "1");
+    reaches(&node, "s1", "done");
     node.kill9();
     node.restart();
     let all = commands(&node);
     assert_eq!(all.len(), 1, "{all:#?}");
-    let done = (&json!(id), &json!("done"), &json!("hostile 1.0.0"));
+    let done = (&json!(id), &json!("done"), &json!("rows 1.0.0"));
     assert_eq!((&all[0]["id"], &all[0]["state"], &all[0]["by"]), done);
-    let wallbox = device(&node, "w1");
-    let marker = ask(&node, "w1", "5", "10m");
-    wallbox.expect("the marker", is(&marker));
-    assert!(!wallbox.messages().iter().any(is(&id)), "it was done");
+    let fan = device(&node, "s1");
+    let args = ["ask", "johannstadt", "s1", "fan", "0", "--why", "marker"];
+    let marker = json_of(&node, &args)["id"].as_str().unwrap().to_owned();
+    fan.expect("the marker", is(&marker));
+    assert!(!fan.messages().iter().any(is(&id)), "it was done");
 }
 
 #[test]
@@ -242,13 +250,12 @@ fn a_command_that_needs_approval_waits_for_a_person() {
     let careful = |manifest: String| {
         manifest.replace("requires_approval = false", "requires_approval = true")
     };
-    let Some((config, _folder)) = with_plugin(config(), careful) else {
+    let Some((node, _folder)) = with_plugin(careful) else {
         return;
     };
-    let node = Node::start(config);
-    let boxes = Subscriber::start(node.mqtt(), "5", &["cmd/v1/johannstadt/+"], &[]);
-    for asset in ["w1", "w2"] {
-        publish(&node, &format!("dt/johannstadt/{asset}/power"), "-1");
+    let fans = Subscriber::start(node.mqtt(), "5", &["cmd/v1/johannstadt/+"], &[]);
+    for asset in ["s1", "s2"] {
+        warm(&node, asset);
     }
     let id = |asset: &str| {
         reaches(&node, asset, "waiting")["id"]
@@ -256,18 +263,16 @@ fn a_command_that_needs_approval_waits_for_a_person() {
             .unwrap()
             .to_owned()
     };
-    let (first, second) = (id("w1"), id("w2"));
-    assert_eq!(node.json("/api/v1/assets/w1")["desired"], json!({}));
+    let (first, second) = (id("s1"), id("s2"));
+    assert_eq!(node.json("/api/v1/assets/s1")["desired"], json!({}));
     let unsaid = command(&node, &["approve", &first]);
     assert_eq!(unsaid.code, Some(2), "without a reason: {unsaid:?}");
     let rejected = json_of(&node, &["reject", &second, "--why", "no"]);
     assert_eq!(rejected["state"], "rejected");
     let approved = json_of(&node, &["approve", &first, "--why", "agreed by telephone"]);
-    assert_eq!(
-        (&approved["state"], &approved["judged"]["why"]),
-        (&json!("sent"), &json!("agreed by telephone"))
-    );
-    boxes.expect("the approved one", is(&first));
+    let expected = (&json!("sent"), &json!("agreed by telephone"));
+    assert_eq!((&approved["state"], &approved["judged"]["why"]), expected);
+    fans.expect("the approved one", is(&first));
     let again = command(&node, &["approve", &second, "--why", "after all"]);
     assert_eq!(again.code, Some(1));
     assert!(
@@ -276,7 +281,7 @@ fn a_command_that_needs_approval_waits_for_a_person() {
             .contains(&format!("command {second} is rejected")),
         "{again:?}"
     );
-    assert!(!boxes.messages().iter().any(is(&second)));
+    assert!(!fans.messages().iter().any(is(&second)));
     let withdrawn = json_of(&node, &["withdraw", &first, "--why", "changed"]);
     assert_eq!(withdrawn["state"], "withdrawn");
 }

@@ -62,8 +62,8 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::CertCommand),
     /// Commands to devices: what waits, what was sent, and asking for one.
-    #[command(subcommand)]
-    Command(command::CommandCommand),
+    #[command(subcommand, name = "command")]
+    Device(command::CommandCommand),
     /// Why something was decided, and whether it would be decided again.
     #[command(subcommand)]
     Decision(decision::DecisionCommand),
@@ -146,7 +146,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),
-        Command::Command(command) => command::run(&command),
+        Command::Device(command) => command::run(&command),
         Command::Decision(command) => decision::run(&command),
         Command::Whatif(args) => whatif::run(&args),
         Command::Completions { shell } => {

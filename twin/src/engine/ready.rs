@@ -41,7 +41,7 @@ impl Ready {
         ready.map_err(|error| WorkerError::Runner {
             quarter,
             plugin: plugin_id,
-            error,
+            error: Box::new(error),
         })
     }
 

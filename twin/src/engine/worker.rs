@@ -99,7 +99,7 @@ pub enum WorkerError {
         /// Id of the plugin.
         plugin: String,
         /// What is wrong.
-        error: RunnerError,
+        error: Box<RunnerError>,
     },
     /// No thread left.
     #[error(transparent)]
@@ -185,14 +185,13 @@ impl Workers {
         }
     }
 
-    fn send(&mut self, batch: PluginBatch, failed: bool) {
+    fn send(&mut self, batch: Box<PluginBatch>, failed: bool) {
         let (run, rows) = (batch.run, batch.batch.rows() as u64);
         let Some(worker) = self.workers.get_mut(&run) else {
             return;
         };
         let waiting = worker.waiting.fetch_add(rows, Ordering::AcqRel) + rows;
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        let batch = Box::new(batch);
         if worker.jobs.send(Job::Batch { batch, failed }).is_err() {
             self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
             tracing::error!(run, "a plugin's thread is gone");

@@ -1,12 +1,12 @@
 //! What the configuration declares, and the events that bring a recovered twin there.
 
-use quartier_plugin_host::Package;
+use quartier_plugin_host::{Package, Plugin, Runner};
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, Plugin as Declaration};
 use crate::event::{Deployed, Event, How, Interlock, Origin, PluginRecord, Removed};
 use crate::model::{AssetRecord, QuarterRecord};
-use crate::plugins::{Artifacts, record_of};
+use crate::plugins::{Artifacts, dictionary, misnamed, record_of};
 use crate::registry::{load_assets, load_cells};
 use crate::state::{MAX_PLUGINS, Twin};
 
@@ -37,6 +37,7 @@ impl Declared {
         for wanted in &config.plugins {
             let package = Package::read(&wanted.path)?;
             let plugin = artifacts.check(&package)?;
+            try_out(artifacts, &plugin, wanted)?;
             artifacts.keep(&package)?;
             let config = wanted.config.clone().into_iter().collect();
             let origin = Origin::Configuration;
@@ -103,6 +104,22 @@ impl Declared {
         }
         events
     }
+}
+
+/// Starts an instance and throws it away, so that a wrong name or setting is known before anything
+/// runs.
+fn try_out(artifacts: &Artifacts, plugin: &Plugin, wanted: &Declaration) -> Result<(), StartError> {
+    let failed = |why: String| StartError::Declared {
+        path: wanted.path.clone(),
+        why,
+    };
+    if let Some(why) = misnamed(plugin.manifest()) {
+        return Err(failed(why));
+    }
+    let names = dictionary(plugin, &Twin::new());
+    let config = wanted.config.clone().into_iter().collect();
+    let tried = Runner::new(artifacts.host(), plugin, names, config);
+    tried.map(|_| ()).map_err(|error| failed(error.to_string()))
 }
 
 fn is_registered(twin: &Twin, record: &AssetRecord) -> bool {

@@ -14,6 +14,7 @@ mod tick;
 mod told;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,14 @@ pub enum StartError {
     /// A plugin does not take its configuration or state.
     #[error(transparent)]
     Instance(#[from] WorkerError),
+    /// A plugin of the configuration does not start.
+    #[error("plugin {}: {why}", path.display())]
+    Declared {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A package cannot be used or kept.
     #[error("plugin: {0}")]
     Artifact(#[from] ArtifactError),

@@ -17,7 +17,7 @@ use crate::event::{Digest, PluginRecord};
 pub enum ArtifactError {
     /// It is not usable.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(Box<LoadError>),
     /// The folder cannot be written.
     #[error("{}: {error}", path.display())]
     Write {
@@ -32,6 +32,12 @@ pub enum ArtifactError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl From<LoadError> for ArtifactError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(Box::new(error))
+    }
 }
 
 /// The packages of a node, compiled when they are first needed.

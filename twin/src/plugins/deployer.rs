@@ -8,11 +8,10 @@ use parking_lot::RwLock;
 use quartier_plugin_host::{Package, Plugin, PublicKey, Runner};
 use tokio::task::spawn_blocking;
 
-use super::{ArtifactError, Artifacts, dictionary, record_of};
+use super::{ArtifactError, Artifacts, dictionary, misnamed, record_of};
 use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed, Stage};
 use crate::recorder::{RecordError, Recorder};
 use crate::state::Twin;
-use crate::vocabulary::Vocabulary;
 
 /// A quarter lab that may deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,7 +126,9 @@ impl Deployer {
         let (plugin, package) = joined(checked.await)?.map_err(rejected)?;
         self.verify(&plugin, &package, &request.quarter)?;
         let record = record_of(&plugin, &request.quarter, stage, Origin::Api, config);
-        knows(&record)?;
+        if let Some(why) = misnamed(plugin.manifest()) {
+            return Err(DeployError::Rejected(why));
+        }
         self.fits(&record)?;
         self.try_out(plugin, &record).await?;
         let artifacts = Arc::clone(&self.artifacts);
@@ -399,21 +400,6 @@ impl Deployer {
             quarters,
         })
     }
-}
-
-/// An interlock on a metric that nobody knows would never hold a command back.
-fn knows(record: &PluginRecord) -> Result<(), DeployError> {
-    let interlocks = record
-        .commands
-        .iter()
-        .flat_map(|command| &command.interlocks);
-    let mut metrics = interlocks.map(|interlock| &interlock.metric);
-    let unknown = metrics.find(|metric| Vocabulary::builtin().get(metric).is_none());
-    unknown.map_or(Ok(()), |metric| {
-        Err(DeployError::Rejected(format!(
-            "commands.interlocks.metric: the vocabulary has no {metric:?}"
-        )))
-    })
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {

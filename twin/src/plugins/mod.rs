@@ -10,4 +10,4 @@ pub use artifacts::{ArtifactError, Artifacts};
 pub use comparison::{Comparison, Example, Step, Tally, compare};
 pub use deployer::{DeployError, Deployer, Done, Lab, Request};
 pub use logs::{LogLine, Logs};
-pub use record::{dictionary, record_of};
+pub use record::{dictionary, misnamed, record_of};

@@ -1,6 +1,6 @@
 //! From a plugin's manifest to what the journal and the instance get to know.
 
-use quartier_plugin_host::{Dictionary, Interlock as InterlockRule, Plugin};
+use quartier_plugin_host::{Dictionary, Interlock as InterlockRule, Manifest, Plugin};
 
 use crate::event::{CommandGrant, Interlock, Origin, PluginRecord, Stage};
 use crate::state::Twin;
@@ -64,19 +64,47 @@ fn interlock(rule: &InterlockRule, kind: &str, property: &str) -> Interlock {
     }
 }
 
-/// The numbers of the twin for the names of a manifest. A metric that the twin does not have yet
+/// The numbers of the twin for the names of a manifest. Of a metric that nobody knows and of which
+/// nothing was sent yet the unit is 1: what a rule derives is a plain number. A metric that the twin does not have yet
 /// gets a number that no metric has, and its unit from the vocabulary: good for a trial.
 pub fn dictionary(plugin: &Plugin, twin: &Twin) -> Dictionary {
     let mut unknown = u32::MAX;
     plugin.manifest().dictionary(|name| {
         let index = twin.metric_index(name);
         match index.and_then(|index| Some((index, twin.metrics().get(usize::from(index))?))) {
-            Some((index, metric)) => (u32::from(index), metric.unit.clone()),
+            Some((index, metric)) => (u32::from(index), unit(&metric.unit)),
             None => {
                 unknown -= 1;
                 let metric = Vocabulary::builtin().get(name);
-                (unknown, metric.map_or_else(String::new, |m| m.unit.clone()))
+                (unknown, unit(metric.map_or("", |metric| &metric.unit)))
             }
         }
     })
+}
+
+fn unit(known: &str) -> String {
+    if known.is_empty() { "1" } else { known }.to_owned()
+}
+
+/// A name in a manifest under which the node knows something else, or nothing that it could ever
+/// look at; `None`: all are good.
+pub fn misnamed(manifest: &Manifest) -> Option<String> {
+    let vocabulary = Vocabulary::builtin();
+    for name in manifest.metrics() {
+        if vocabulary.get(name).is_none()
+            && let Some(meant) = vocabulary.resolve(name)
+        {
+            return Some(format!(
+                "metric {name:?} is another name of {:?}: readings come under that one, so name it",
+                meant.metric.name
+            ));
+        }
+    }
+    let interlocks = manifest.commands.iter().flat_map(|c| &c.interlocks);
+    let mut metrics = interlocks.map(|interlock| &interlock.metric);
+    // It would never hold a command back.
+    let unknown = metrics.find(|metric| vocabulary.get(metric).is_none())?;
+    Some(format!(
+        "commands.interlocks.metric: the vocabulary has no {unknown:?}"
+    ))
 }

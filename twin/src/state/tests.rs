@@ -183,11 +183,11 @@ struct Left {
 
 impl Left {
     fn batches(&self) -> Vec<&PluginBatch> {
-        let batch = |job| match job {
-            &PluginJob::Batch(ref batch) => Some(batch),
+        let batches = self.jobs.iter().filter_map(|job| match job {
+            PluginJob::Batch(batch) => Some(batch.as_ref()),
             _ => None,
-        };
-        self.jobs.iter().filter_map(batch).collect()
+        });
+        batches.collect()
     }
 }
 
@@ -442,7 +442,7 @@ fn a_promoted_shadow_brings_its_alerts_and_late_answers_count_once() {
     let deployment = twin.deployment("a", "p").unwrap();
     assert_eq!((deployment.run, &*deployment.record.version), (3, "2.0.0"));
     let late = entry(5, Event::Decided(decided(5, RUN, 0, Stage::Quarter, false)));
-    let left = fold(&mut twin, 8, &[late.clone()]);
+    let left = fold(&mut twin, 8, std::slice::from_ref(&late));
     assert_eq!(
         (left.changes, left.alerts),
         (1, 0),

@@ -100,7 +100,7 @@ impl Twin {
             .into_iter()
             .filter_map(|index| self.plugin_asset(index))
             .collect();
-        effects.jobs.push(PluginJob::Batch(cut));
+        effects.jobs.push(PluginJob::Batch(Box::new(cut)));
     }
 
     /// What a plugin hears of an asset; relations to assets nobody has seen are left out.

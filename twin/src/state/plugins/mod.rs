@@ -114,7 +114,7 @@ struct Retired {
 #[derive(Debug, Clone, PartialEq)]
 pub enum PluginJob {
     /// Answer a batch.
-    Batch(PluginBatch),
+    Batch(Box<PluginBatch>),
     /// A version runs from here on.
     Start(Box<Start>),
     /// A run ends behind the batches it was given.
