@@ -61,6 +61,16 @@ pub fn health_plugin() -> Option<PathBuf> {
     named("health", "QUARTIER_PLUGIN_HEALTH")
 }
 
+/// The mobility plugin, likewise.
+pub fn mobility_plugin() -> Option<PathBuf> {
+    component("mobility", "QUARTIER_PLUGIN_MOBILITY")
+}
+
+/// The science plugin, likewise.
+pub fn science_plugin() -> Option<PathBuf> {
+    component("science", "QUARTIER_PLUGIN_SCIENCE")
+}
+
 /// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
 /// it was not built.
 pub fn rows_plugin() -> Option<PathBuf> {

@@ -32,6 +32,8 @@ mod faults;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod oracles;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod plugin_languages;

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::dashboards;
 
 /// Values of one field of one device, by time.
-type Values = BTreeMap<i64, f64>;
+pub(crate) type Values = BTreeMap<i64, f64>;
 /// Measurement and field, then device.
 pub(crate) type Points = BTreeMap<(&'static str, &'static str), BTreeMap<String, Values>>;
 
@@ -80,7 +80,7 @@ fn add(points: &mut Points, of: (&'static str, &'static str), device: &str, time
         .insert(time, value);
 }
 
-fn rows(file: &Path, mut row: impl FnMut(&dyn Fn(&str) -> String)) {
+pub(crate) fn rows(file: &Path, mut row: impl FnMut(&dyn Fn(&str) -> String)) {
     let mut reader = csv::Reader::from_path(file).unwrap();
     let header = reader.headers().unwrap().clone();
     for record in reader.records() {
@@ -93,7 +93,7 @@ fn rows(file: &Path, mut row: impl FnMut(&dyn Fn(&str) -> String)) {
 }
 
 /// `None` for what is no time: the sensors' file ends within a row.
-fn utc(text: &str) -> Option<i64> {
+pub(crate) fn utc(text: &str) -> Option<i64> {
     let time: DateTime = text
         .trim_end_matches("+00:00")
         .replace(' ', "T")
@@ -108,7 +108,7 @@ fn utc(text: &str) -> Option<i64> {
 }
 
 /// Rows without an hour are means of a day. The clock is Central European Time all year.
-fn station(points: &mut Points, device: &str, file: &Path) {
+pub(crate) fn station(points: &mut Points, device: &str, file: &Path) {
     let cet = TimeZone::fixed(Offset::constant(1));
     rows(file, |column| {
         if column("Zeit").is_empty() {
@@ -217,7 +217,7 @@ fn recorded() -> Option<(Points, Vec<Job>)> {
 }
 
 /// The stations as the registry knows them: an hourly mean stands for its hour.
-fn stations() -> String {
+pub(crate) fn stations() -> String {
     let feature = |(id, _, lat, lon): (&str, &str, f64, f64)| {
         json!({
             "type": "Feature",
@@ -276,7 +276,7 @@ const EAQI: [(&str, [f64; 5]); 5] = [
 
 /// The index of every hour with any pollutant: values rounded half up, the worst decides. Each
 /// published value is the mean of a whole hour, so an hour has full coverage or no value.
-fn eaqi(points: &Points, device: &str) -> Values {
+pub(crate) fn eaqi(points: &Points, device: &str) -> Values {
     let mut index = Values::new();
     for (metric, limits) in EAQI {
         let values = points
