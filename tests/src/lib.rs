@@ -63,12 +63,12 @@ pub fn health_plugin() -> Option<PathBuf> {
 
 /// The mobility plugin, likewise.
 pub fn mobility_plugin() -> Option<PathBuf> {
-    component("mobility", "QUARTIER_PLUGIN_MOBILITY")
+    component("mobility")
 }
 
 /// The science plugin, likewise.
 pub fn science_plugin() -> Option<PathBuf> {
-    component("science", "QUARTIER_PLUGIN_SCIENCE")
+    component("science")
 }
 
 /// The test guest that derives, alerts and commands by temperature; `None`, said on stderr, where
