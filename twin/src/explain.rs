@@ -19,6 +19,9 @@ const MOST: usize = 100;
 pub struct Explanation {
     /// Journal position of the decision.
     pub id: u64,
+    /// When it was recorded, RFC 3339, where the journal still has it.
+    #[schema(required)]
+    pub recorded: Option<String>,
     /// Who decided: plugin, version, lab, quarter.
     pub decided_by: String,
     /// Who brought this version, when and why, where that is still known.
@@ -45,6 +48,7 @@ impl Explanation {
     /// For a terminal.
     pub fn text(&self) -> String {
         let mut lines = vec![format!("Decision {}: {}", self.id, self.decided_by)];
+        lines.extend(self.recorded.iter().map(|at| format!("Recorded at {at}")));
         lines.extend(
             self.deployed
                 .iter()
@@ -69,10 +73,11 @@ struct Words<'a> {
     hidden: &'a HashSet<String>,
 }
 
-/// Puts a decision into words. `manifest`: of the version that decided; `changes`: what was done
+/// Puts a decision into words. `recorded`: when, where that is known; `manifest`: of the version that decided; `changes`: what was done
 /// with the plugin in its quarter; `hidden`: metrics whose values the reader must not see.
 pub fn explain(
     id: u64,
+    recorded: Option<Millis>,
     decision: &Decision,
     manifest: Option<&Manifest>,
     changes: &[PluginChange],
@@ -88,6 +93,7 @@ pub fn explain(
     let sources = manifest.map(|manifest| manifest.sources.as_slice());
     Explanation {
         id,
+        recorded: recorded.map(|at| at.to_string()),
         decided_by: format!(
             "plugin {} {}{lab} in quarter {}, at stage {stage}, for batch {} (journal entries {} \
              to {})",

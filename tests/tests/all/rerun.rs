@@ -162,7 +162,7 @@ fn decisions_of_a_node_that_runs_and_was_killed_verify_and_can_be_tried_otherwis
         "--data",
         "data",
         "--from",
-        early["time"].as_str().unwrap(),
+        early["explanation"]["recorded"].as_str().unwrap(),
         "--plugin",
         "health",
         "--set",

@@ -126,7 +126,7 @@ fn show(args: &ShowArgs) -> Outcome {
 }
 
 fn explained(data: &DataFolder, id: u64) -> Result<Explained, RerunError> {
-    let (_, record) = data.decision(id)?;
+    let (at, record) = data.decision(id)?;
     let deployed = deployment_of(data, id, &record)?;
     let package = data.artifacts().package_of(record.digest, record.manifest);
     let manifest = package
@@ -134,7 +134,14 @@ fn explained(data: &DataFolder, id: u64) -> Result<Explained, RerunError> {
         .and_then(|package| quartier_plugin_host::Manifest::parse(&package.manifest).ok());
     // Whoever may read the data folder may read everything.
     let hidden = HashSet::new();
-    let explanation = explain(id, &record, manifest.as_ref(), deployed.as_slice(), &hidden);
+    let explanation = explain(
+        id,
+        Some(at),
+        &record,
+        manifest.as_ref(),
+        deployed.as_slice(),
+        &hidden,
+    );
     Ok(Explained {
         explanation,
         record,

@@ -17,8 +17,9 @@ use super::Api;
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::access::Right;
-use crate::event::{Decision, PluginRecord, Stage};
+use crate::event::{Decision, Entry, PluginRecord, Stage};
 use crate::explain::{Explained, event_time, explain, is_about, without_values};
+use crate::model::Millis;
 
 /// Decisions in one answer at most.
 const MOST: usize = 1000;
@@ -160,9 +161,17 @@ fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Explained, Problem> {
         past.map(|past| past.changes.clone()).unwrap_or_default()
     };
     without_values(&mut record, &hidden);
-    let explanation = explain(id, &record, manifest, &changes, &hidden);
+    let recorded = recorded_at(api, id);
+    let explanation = explain(id, recorded, &record, manifest, &changes, &hidden);
     Ok(Explained {
         explanation,
         record,
     })
+}
+
+/// When the decision at `id` was recorded, where the journal still has the entry. Reads a file.
+fn recorded_at(api: &Api, id: u64) -> Option<Millis> {
+    let frame = api.status.journal.reader(id).ok()?.next().ok()??;
+    let (_, bytes) = frame.entries().find(|(position, _)| *position == id)?;
+    Some(postcard::from_bytes::<Entry<'_>>(bytes).ok()?.at)
 }

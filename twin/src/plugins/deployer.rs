@@ -330,27 +330,33 @@ impl Deployer {
     }
 
     async fn done(&self, events: Vec<Deployed>) -> Result<Done, DeployError> {
-        let quarters = events.iter().map(|d| d.record.quarter.clone()).collect();
-        let record = events.first().map(|d| d.record.clone()).unwrap_or_default();
+        let records: Vec<PluginRecord> = events.iter().map(|d| d.record.clone()).collect();
         let events = events.into_iter().map(Event::PluginDeployed).collect();
         let position = self.recorder.record(events).await?;
         let twin = self.twin.read();
-        let placed = twin
-            .deployments_of(&record.quarter, &record.plugin)
-            .any(|d| d.record.same_program(&record) && d.record.stage == record.stage);
-        if !placed {
+        let is_placed = |record: &&PluginRecord| {
+            let mut running = twin.deployments_of(&record.quarter, &record.plugin);
+            running.any(|d| d.record.same_program(record) && d.record.stage == record.stage)
+        };
+        let (placed, full): (Vec<&PluginRecord>, Vec<_>) = records.iter().partition(is_placed);
+        let quarters = |records: &[&PluginRecord]| {
+            let quarters = records.iter().map(|record| record.quarter.clone());
+            quarters.collect::<Vec<_>>()
+        };
+        let Some(first) = placed.first().filter(|_| full.is_empty()) else {
             return Err(DeployError::Conflict(format!(
-                "quarter {} runs {} plugins already, shadows included",
-                record.quarter,
-                crate::state::MAX_PLUGINS
+                "{} plugins, shadows included, run already in {}; it runs in {:?} now",
+                crate::state::MAX_PLUGINS,
+                quarters(&full).join(", "),
+                quarters(&placed)
             )));
-        }
+        };
         Ok(Done {
             position,
-            plugin: record.plugin,
-            version: record.version,
-            stage: record.stage,
-            quarters,
+            plugin: first.plugin.clone(),
+            version: first.version.clone(),
+            stage: first.stage,
+            quarters: quarters(&placed),
         })
     }
 }
