@@ -228,13 +228,12 @@ impl Workers {
                     Some(source) => {
                         let (answer, ready) = sync_channel(1);
                         let _ = source.jobs.send(Job::Fork(start, answer));
-                        self.spawn(run, &record, move || ready.recv().ok())
+                        let fresh = record.clone();
+                        self.spawn(run, &record, move || {
+                            ready.recv().ok().or_else(|| begin_fresh(&shared, &fresh))
+                        })
                     }
-                    None => self.spawn(run, &record, move || {
-                        begin(&shared, &start.record, None)
-                            .inspect_err(|error| tracing::error!(%error, "a plugin does not run"))
-                            .ok()
-                    }),
+                    None => self.spawn(run, &record, move || begin_fresh(&shared, &start.record)),
                 };
                 if let Err(error) = spawned {
                     tracing::error!(%error, "no thread for a plugin");
@@ -258,7 +257,14 @@ impl Workers {
             .spawn(move || {
                 let mut at_work = ready().map(|ready| AtWork::new(run, ready, &shared));
                 for job in receiver {
-                    work(at_work.as_mut(), job, &shared, &rows);
+                    match (job, &mut at_work) {
+                        // What does not run has no state to hand over.
+                        (Job::Swap(start), None) => {
+                            let ready = begin_fresh(&shared, &start.record);
+                            at_work = ready.map(|ready| AtWork::new(run, ready, &shared));
+                        }
+                        (job, at_work) => work(at_work.as_mut(), job, &shared, &rows),
+                    }
                 }
                 shared.stats.lock().remove(&run);
             })?;
@@ -310,6 +316,13 @@ impl Workers {
             }
         }
     }
+}
+
+/// An instance without state; where it does not start, the log says why.
+fn begin_fresh(shared: &Shared, record: &PluginRecord) -> Option<Ready> {
+    begin(shared, record, None)
+        .inspect_err(|error| tracing::error!(%error, "a plugin does not run"))
+        .ok()
 }
 
 fn work(at_work: Option<&mut AtWork>, job: Job, shared: &Shared, waiting: &AtomicU64) {

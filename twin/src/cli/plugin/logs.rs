@@ -3,62 +3,49 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::node_client::NodeArgs;
+use super::manage::TargetArgs;
 use crate::cli::{Outcome, print_columns};
 
 /// Whose log.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LogsArgs {
-    /// Id of the plugin.
-    plugin: String,
-    /// Id of the quarter.
-    #[arg(long, value_name = "ID")]
-    quarter: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Lines to begin with.
     #[arg(long, short = 'n', default_value_t = 100)]
     lines: u16,
     /// Go on with the lines to come.
     #[arg(long, short)]
     follow: bool,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON, a line each.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A shadow to compare.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CompareArgs {
-    /// Id of the plugin.
-    plugin: String,
-    /// Id of the quarter.
-    #[arg(long, value_name = "ID")]
-    quarter: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Version of the shadow; without: the only one.
     #[arg(long)]
     shadow: Option<String>,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
-    let client = args.node.client()?;
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin, "logs"];
+    let client = args.target.client()?;
+    let path = args.target.path(&["logs"]);
     let lines = args.lines.to_string();
     if args.follow {
         let query = [("lines", lines.as_str()), ("follow", "true")];
         return client.follow(&path, &query, |name, data| match name {
-            "line" => print_line(&serde_json::from_str(data).unwrap_or_default(), args.json),
+            "line" => print_line(
+                &serde_json::from_str(data).unwrap_or_default(),
+                args.target.json,
+            ),
             _ => eprintln!("quartier: {data}"),
         });
     }
     let answer = client.get(&path, &[("lines", lines.as_str())])?;
     for line in answer["lines"].as_array().into_iter().flatten() {
-        print_line(line, args.json);
+        print_line(line, args.target.json);
     }
     Ok(())
 }
@@ -80,18 +67,11 @@ fn print_line(line: &Value, json: bool) {
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Outcome {
-    let path = [
-        "api",
-        "v1",
-        "plugins",
-        &args.quarter,
-        &args.plugin,
-        "comparison",
-    ];
+    let path = args.target.path(&["comparison"]);
     let shadow = args.shadow.as_deref().map(|shadow| ("shadow", shadow));
     let query: Vec<_> = shadow.into_iter().collect();
-    let answer = args.node.client()?.get(&path, &query)?;
-    if args.json {
+    let answer = args.target.client()?.get(&path, &query)?;
+    if args.target.json {
         println!("{answer}");
         return Ok(());
     }

@@ -4,8 +4,8 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cli::node_client::{Content, NodeArgs};
-use crate::cli::{Outcome, print_columns};
+use crate::cli::node_client::{Content, NodeArgs, NodeClient};
+use crate::cli::{Failure, Outcome, print_columns};
 use crate::event::Stage;
 
 /// Which plugins.
@@ -21,9 +21,9 @@ pub(in crate::cli) struct ListArgs {
     json: bool,
 }
 
-/// One plugin.
+/// Which plugin, of which node.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ShowArgs {
+pub(in crate::cli) struct TargetArgs {
     /// Id of the plugin.
     plugin: String,
     /// Id of the quarter.
@@ -33,17 +33,27 @@ pub(in crate::cli) struct ShowArgs {
     node: NodeArgs,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+impl TargetArgs {
+    /// The node that was named.
+    pub(super) fn client(&self) -> Result<NodeClient, Failure> {
+        self.node.client()
+    }
+
+    /// Path of the plugin in the API, and `rest` behind it.
+    pub(super) fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+        let plugin = ["api", "v1", "plugins", &self.quarter, &self.plugin];
+        [&plugin, rest].concat()
+    }
 }
 
 /// A version to take one stage further.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PromoteArgs {
-    /// Id of the plugin.
-    plugin: String,
-    /// Id of the quarter.
-    #[arg(long, value_name = "ID")]
-    quarter: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Which version; without: the shadow, or the one that runs.
     #[arg(long)]
     version: Option<String>,
@@ -56,50 +66,29 @@ pub(in crate::cli) struct PromoteArgs {
     /// Reason, kept in the journal.
     #[arg(long)]
     why: String,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A plugin to roll back.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RollbackArgs {
-    /// Id of the plugin.
-    plugin: String,
-    /// Id of the quarter.
-    #[arg(long, value_name = "ID")]
-    quarter: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Reason, kept in the journal.
     #[arg(long)]
     why: String,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A plugin to end.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RemoveArgs {
-    /// Id of the plugin.
-    plugin: String,
-    /// Id of the quarter.
-    #[arg(long, value_name = "ID")]
-    quarter: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Only this version.
     #[arg(long)]
     version: Option<String>,
     /// Reason, kept in the journal.
     #[arg(long)]
     why: String,
-    #[command(flatten)]
-    node: NodeArgs,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
@@ -146,9 +135,8 @@ fn print_versions(versions: &Value) {
     print_columns(&head, &rows);
 }
 
-pub(super) fn show(args: &ShowArgs) -> Outcome {
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin];
-    let answer = args.node.client()?.get(&path, &[])?;
+pub(super) fn show(args: &TargetArgs) -> Outcome {
+    let answer = args.client()?.get(&args.path(&[]), &[])?;
     if args.json {
         println!("{answer}");
         return Ok(());
@@ -176,46 +164,30 @@ pub(super) fn promote(args: &PromoteArgs) -> Outcome {
         "quarters": args.quarters,
         "why": args.why,
     });
-    let path = [
-        "api",
-        "v1",
-        "plugins",
-        &args.quarter,
-        &args.plugin,
-        "promote",
-    ];
-    let done = args.node.client()?.post(&path, body)?;
-    print_done(&done, "promoted", args.json);
+    let path = args.target.path(&["promote"]);
+    let done = args.target.client()?.post(&path, body)?;
+    print_done(&done, "promoted", args.target.json);
     Ok(())
 }
 
 pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
-    let path = [
-        "api",
-        "v1",
-        "plugins",
-        &args.quarter,
-        &args.plugin,
-        "rollback",
-    ];
-    let done = args
-        .node
-        .client()?
-        .post(&path, json!({ "why": args.why }))?;
-    print_done(&done, "rolled back to", args.json);
+    let path = args.target.path(&["rollback"]);
+    let client = args.target.client()?;
+    let done = client.post(&path, json!({ "why": args.why }))?;
+    print_done(&done, "rolled back to", args.target.json);
     Ok(())
 }
 
 pub(super) fn remove(args: &RemoveArgs) -> Outcome {
-    let path = ["api", "v1", "plugins", &args.quarter, &args.plugin];
     let version = args.version.as_deref().map(|version| ("version", version));
     let query: Vec<_> = version
         .into_iter()
         .chain([("why", args.why.as_str())])
         .collect();
-    let client = args.node.client()?;
+    let client = args.target.client()?;
+    let path = args.target.path(&[]);
     let done = client.send(Method::DELETE, &path, &query, Content::Empty)?;
-    print_done(&done, "removed", args.json);
+    print_done(&done, "removed", args.target.json);
     Ok(())
 }
 

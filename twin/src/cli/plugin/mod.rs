@@ -37,7 +37,7 @@ pub(super) enum PluginCommand {
     /// Print what runs on a node, shadows included, with its figures.
     List(manage::ListArgs),
     /// Print the versions of a plugin and who did what with it.
-    Show(manage::ShowArgs),
+    Show(manage::TargetArgs),
     /// Compare a shadow's decisions with those of the version that acts.
     Compare(logs::CompareArgs),
     /// Take a version one stage further: shadow, quarter, labs, city.
