@@ -4,13 +4,11 @@ use std::fs;
 
 use quartier_plugin_host::{Digest, LoadError, ManifestError, Runner, RunnerError};
 
-use crate::support::{dictionary, folder, host, plugin, runner};
+use crate::support::{dictionary, host, plugin, runner, unbound};
 
 fn copy_of(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["manifest.toml", "component.wasm"] {
-        fs::copy(folder(name).join(file), dir.path().join(file)).unwrap();
-    }
+    unbound(name).write(dir.path()).unwrap();
     dir
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
-use quartier_plugin_host::{Answer, Asset, Batch, Dictionary, Host, Plugin, Runner, Windows};
+use quartier_plugin_host::{
+    Answer, Asset, Batch, Dictionary, Host, Package, Plugin, Runner, Windows,
+};
 
 /// The one engine of the tests.
 pub(crate) fn host() -> &'static Host {
@@ -26,6 +28,15 @@ pub(crate) fn folder(name: &str) -> PathBuf {
         plugins.join("target/components")
     });
     components.join(name)
+}
+
+/// A package as its makers wrote it: the manifest names no component, so that each can be changed.
+pub(crate) fn unbound(name: &str) -> Package {
+    let mut package = Package::read(&folder(name)).unwrap();
+    let lines = package.manifest.lines();
+    let lines = lines.filter(|line| !line.starts_with("component_sha256"));
+    package.manifest = lines.fold(String::new(), |text, line| text + line + "\n");
+    package
 }
 
 /// Compiled once.
