@@ -218,8 +218,9 @@ fn decisions_of_a_node_that_runs_and_was_killed_verify_and_can_be_tried_otherwis
     node.json("/readyz");
     node.terminate();
     let stopped = json(&folder, &["decision", "verify", "--all", "--json"], true);
+    // On a fast machine all was decided before the first look.
     assert!(
-        stopped["counts"]["verified"].as_u64() > Some(verified),
+        stopped["counts"]["verified"].as_u64() >= Some(verified),
         "{}",
         stopped["counts"]
     );
