@@ -1,3 +1,5 @@
+//! When an alarm comes and goes.
+
 use super::*;
 
 const LIMIT: Limit = Limit {

@@ -1,3 +1,5 @@
+//! Several limits of one topic, the worst of which wins.
+
 use super::*;
 use crate::hysteresis::{Direction, Margin};
 

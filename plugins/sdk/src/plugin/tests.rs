@@ -1,3 +1,5 @@
+//! The glue between a rule and its host: state, causes, order.
+
 use std::collections::BTreeMap;
 
 use super::*;

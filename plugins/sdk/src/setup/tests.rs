@@ -1,3 +1,5 @@
+//! What a rule looks up once, and how it is told what is missing.
+
 use super::*;
 
 fn setup(config: &[(&str, &str)]) -> Setup {
