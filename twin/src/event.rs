@@ -5,6 +5,7 @@
 
 mod command;
 mod decision;
+mod edge;
 mod plugin;
 
 pub use quartier_plugin_host::{Digest, Severity};
@@ -14,12 +15,16 @@ use crate::model::{AssetRecord, Millis, Observed, QuarterRecord};
 
 pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgement};
 pub use decision::{AlertChange, Cause, Decision, DerivedReading};
+pub use edge::{
+    ClockSet, DeployOrder, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered,
+    EdgeSettings, Order, OrderTaken, Stamp, Uplinked,
+};
 pub use plugin::{
     CommandGrant, Deployed, How, Origin, Parked, PluginRecord, Removed, Stage, Started,
 };
 
 /// Version of the entry format, kept in the data folder.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,4 +64,23 @@ pub enum Event<'a> {
     CommandAsked(CommandAsked),
     /// A person approves, rejects or withdraws a command.
     CommandJudged(CommandJudged),
+    /// A device reported readings without a time, while the node had to guess it.
+    #[serde(borrow)]
+    Untimed(Observed<'a>),
+    /// The time became known again.
+    ClockSet(ClockSet),
+    /// City: a box may connect.
+    EdgeEnrolled(EdgeEnrolled),
+    /// City: a person judges a box.
+    EdgeJudged(EdgeJudged),
+    /// City: a box sent entries of its journal.
+    #[serde(borrow)]
+    Uplinked(Uplinked<'a>),
+    /// City: a box said what must not wait.
+    #[serde(borrow)]
+    EdgeNews(EdgeNews<'a>),
+    /// City: a box is to do something.
+    EdgeOrdered(EdgeOrdered),
+    /// Box: it did what the city wants, or says why not.
+    OrderTaken(OrderTaken),
 }

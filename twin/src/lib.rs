@@ -27,5 +27,6 @@ pub mod state;
 pub mod status;
 pub mod store;
 pub mod topics;
+pub mod uplink;
 pub mod vocabulary;
 pub mod windows;

@@ -159,7 +159,7 @@ impl<'a> Fork<'a> {
         let here = |quarter: &str| quarter == self.quarter;
         let own = |plugin: &String| self.changed.as_ref() == Some(plugin);
         match event {
-            Event::Observed(observed) => here(observed.quarter),
+            Event::Observed(observed) | Event::Untimed(observed) => here(observed.quarter),
             Event::Ticked | Event::InterlocksPut(_) => true,
             Event::QuarterPut(record) => here(&record.id),
             Event::AssetPut(record) => here(&record.quarter),
@@ -172,7 +172,14 @@ impl<'a> Fork<'a> {
             Event::Decided(_)
             | Event::PluginStarted(_)
             | Event::PluginParked(_)
-            | Event::CommandJudged(_) => false,
+            | Event::CommandJudged(_)
+            | Event::ClockSet(_)
+            | Event::EdgeEnrolled(_)
+            | Event::EdgeJudged(_)
+            | Event::Uplinked(_)
+            | Event::EdgeNews(_)
+            | Event::EdgeOrdered(_)
+            | Event::OrderTaken(_) => false,
         }
     }
 

@@ -18,7 +18,9 @@ impl Twin {
         self.position = position;
         self.now = self.now.max(entry.at);
         match &entry.event {
-            Event::Observed(observed) => self.observed(observed, effects),
+            Event::Observed(observed) | Event::Untimed(observed) => {
+                self.observed(observed, effects);
+            }
             Event::Ticked => self.ticked(effects),
             Event::QuarterPut(record) => self.put_quarter(record.clone()),
             Event::AssetPut(record) => self.put_asset(record.clone()),
@@ -30,6 +32,14 @@ impl Twin {
             Event::InterlocksPut(interlocks) => self.put_interlocks(interlocks),
             Event::CommandAsked(asked) => self.ask(asked, effects),
             Event::CommandJudged(judged) => self.judge(judged, effects),
+            // Its times stay as they were taken; outputs know what to add.
+            Event::ClockSet(_) => {}
+            Event::EdgeEnrolled(enrolled) => self.enrol(enrolled, effects),
+            Event::EdgeJudged(judged) => self.judge_edge(judged, effects),
+            Event::Uplinked(uplinked) => self.uplinked(uplinked, effects),
+            Event::EdgeNews(news) => self.edge_news(news, effects),
+            Event::EdgeOrdered(ordered) => self.order(ordered, effects),
+            Event::OrderTaken(taken) => self.take_order(taken),
         }
         self.cut_full_batches(effects);
     }
@@ -42,13 +52,7 @@ impl Twin {
             self.counts.ignored += observed.readings.len() as u64;
             return;
         };
-        let newest = observed.readings.iter().map(|r| r.time).max();
-        if let Some(place) = observed.place {
-            let known = self.assets.get(asset as usize).map(|a| a.updated);
-            if newest >= known || newest.is_none() {
-                self.move_asset(asset, Some(place));
-            }
-        }
+        self.place_observed(asset, observed);
         for reading in &observed.readings {
             let stream = self
                 .intern_metric(reading.metric, reading.unit)
@@ -67,9 +71,21 @@ impl Twin {
         self.reported(asset, &observed.readings);
     }
 
+    /// Moves the asset to where it says it is, unless something newer is known of it.
+    pub(super) fn place_observed(&mut self, asset: u32, observed: &Observed<'_>) {
+        let Some(place) = observed.place else {
+            return;
+        };
+        let newest = observed.readings.iter().map(|r| r.time).max();
+        let known = self.assets.get(asset as usize).map(|a| a.updated);
+        if newest >= known || newest.is_none() {
+            self.move_asset(asset, Some(place));
+        }
+    }
+
     /// One reading of one stream. A stream's newest value is the one with the newest event time,
     /// so a reading that comes twice (a client resending after a crash) changes nothing.
-    fn take(
+    pub(super) fn take(
         &mut self,
         index: u32,
         value: f64,

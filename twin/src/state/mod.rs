@@ -6,6 +6,7 @@
 //! and rebuilt when a snapshot is read, so they are not in it.
 
 mod commands;
+mod edges;
 mod fold;
 mod plugins;
 mod query;
@@ -29,6 +30,7 @@ pub use commands::{
     Asker, BadCommandId, Command, CommandId, CommandState, Commands, FINISHED, Judged,
     LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN, TURNED_AWAY, USUAL_LIFE_MS,
 };
+pub use edges::{Edge, Edges, Lost, MAX_ORDERS, OrdersTaken, Proof, Standing as EdgeStanding};
 pub use plugins::{
     Change as PluginChange, Deployment, MAX_PLUGINS, Past, PluginBatch, PluginJob, QUARANTINE_RULE,
     Start,
@@ -66,6 +68,8 @@ pub struct Twin {
     windows: Windows,
     counts: Counts,
     commands: Commands,
+    edges: Edges,
+    orders_taken: OrdersTaken,
     #[serde(skip)]
     lookup: Lookup,
     #[serde(skip)]
@@ -154,6 +158,12 @@ pub struct Effects {
     pub decisions: Vec<(u64, Decision)>,
     /// Commands to send; those that are [`CommandState::Sent`] when it comes to it.
     pub commands: Vec<CommandId>,
+    /// Boxes of which something changed, by the names of their nodes.
+    pub edges: Vec<String>,
+    /// Orders of boxes, by node and number, that came or were taken.
+    pub orders: Vec<(String, u64)>,
+    /// Decisions of boxes, with their node and the position in its journal, for the audit.
+    pub edge_decisions: Vec<(String, u64, Decision)>,
 }
 
 impl Effects {
@@ -165,6 +175,9 @@ impl Effects {
         self.jobs.clear();
         self.decisions.clear();
         self.commands.clear();
+        self.edges.clear();
+        self.orders.clear();
+        self.edge_decisions.clear();
     }
 }
 
@@ -188,6 +201,8 @@ impl Twin {
             windows: Windows::new(LATENESS_MS),
             counts: Counts::default(),
             commands: Commands::default(),
+            edges: Edges::default(),
+            orders_taken: OrdersTaken::default(),
             lookup: Lookup::default(),
             grid: Grid::default(),
             aggregates: Aggregates::default(),

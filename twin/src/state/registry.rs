@@ -388,5 +388,6 @@ impl Twin {
         self.aggregates
             .refresh(&|stream| Self::sample(streams, stream), &mut |_, _, _| {});
         self.rebuild_commands();
+        self.rebuild_edges();
     }
 }

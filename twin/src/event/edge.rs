@@ -1,0 +1,177 @@
+//! What the journal holds of edge boxes: in the city's, who they are, what they sent and what they
+//! are to do; in the box's, what it did of that and what became known of its clock.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CommandAsked, CommandJudged, Digest, How, Interlock, Stage};
+use crate::model::{AssetRecord, Millis};
+
+/// A box that may connect: its identity and its quarter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EdgeEnrolled {
+    /// Name of its node, which is the common name of its certificate.
+    pub node: String,
+    /// The quarter whose home it is.
+    pub quarter: String,
+    /// SHA-256 of the certificate, DER: another one of the same name does not let anybody in.
+    pub certificate: Digest,
+    /// User who invited it.
+    pub by: String,
+    /// Reason given.
+    pub why: String,
+}
+
+/// What a person says of a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EdgeJudgement {
+    /// It is to send all it has and take nothing new.
+    Drain,
+    /// It may take readings again.
+    Resume,
+    /// It is refused from now on, for ever: stolen, broken, replaced.
+    Retire,
+}
+
+/// A person judges a box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeJudged {
+    /// Name of its node.
+    pub node: String,
+    /// What is said of it.
+    pub judgement: EdgeJudgement,
+    /// User who said it.
+    pub by: String,
+    /// Reason given.
+    pub why: String,
+}
+
+/// A box sent entries of its journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uplinked<'a> {
+    /// Name of its node, from its login.
+    pub node: &'a str,
+    /// As sent: see [`crate::uplink::Batch`].
+    pub batch: &'a [u8],
+}
+
+/// A box said what must not wait behind its backlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeNews<'a> {
+    /// Name of its node, from its login.
+    pub node: &'a str,
+    /// As sent: see [`crate::uplink::News`].
+    pub news: &'a [u8],
+}
+
+/// A moment of the hybrid logical clock: ordered by time, then count, then node. Of two wishes the
+/// one whose author knew of the other is the later one, whatever the clocks of both say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Greatest wall clock that its author knew of.
+    pub time: Millis,
+    /// Distinguishes stamps of the same time.
+    pub count: u32,
+    /// Node that made it.
+    pub node: String,
+}
+
+/// The city wants something of a box. Its number is the position of this event in the city's
+/// journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeOrdered {
+    /// Name of the box's node.
+    pub node: String,
+    /// What.
+    pub order: Order,
+    /// When, for the order among wishes.
+    pub stamp: Stamp,
+    /// User who wants it; empty: the configuration.
+    pub by: String,
+    /// Reason given.
+    pub why: String,
+}
+
+/// What a city can want of a box.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Order {
+    /// Assets of the registry, added or changed.
+    Assets(Vec<AssetRecord>),
+    /// A command to a device.
+    Command(CommandAsked),
+    /// A word on a command of the box.
+    Judge(CommandJudged),
+    /// The operator's safety limits of commands; they replace those before.
+    Interlocks(Vec<Interlock>),
+    /// A version of a plugin is to run.
+    Deploy(DeployOrder),
+    /// The version before comes back.
+    Rollback {
+        /// Id of the plugin.
+        plugin: String,
+    },
+    /// A plugin runs no more.
+    Remove {
+        /// Id of the plugin.
+        plugin: String,
+        /// Only this version; `None`: all of them.
+        version: Option<String>,
+    },
+    /// Settings of the box; those that are `None` stay.
+    Settings(EdgeSettings),
+    /// See [`EdgeJudgement::Drain`].
+    Drain,
+    /// See [`EdgeJudgement::Resume`].
+    Resume,
+}
+
+/// A version of a plugin for a box. The package comes in chunks, by its digests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeployOrder {
+    /// Id of the plugin.
+    pub plugin: String,
+    /// Version, from its manifest.
+    pub version: String,
+    /// SHA-256 of the component.
+    pub component: Digest,
+    /// SHA-256 of the manifest.
+    pub manifest: Digest,
+    /// Bytes of the package as it is sent.
+    pub bytes: u64,
+    /// SHA-256 of the package as it is sent.
+    pub package: Digest,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Deployed, or a stage further.
+    pub how: How,
+    /// Keys of the manifest's `[config]` with other values than there, sorted.
+    pub config: Vec<(String, String)>,
+}
+
+/// What a city may set of a box while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EdgeSettings {
+    /// Bits a second that the uplink may send; 0: any.
+    pub bits_per_s: Option<u64>,
+    /// Seconds between two reports of health.
+    pub health_s: Option<u32>,
+}
+
+/// The box did what the city wants, or says why not. What it did follows in the same commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderTaken {
+    /// Number of the order.
+    pub order: u64,
+    /// Why it was not done; `None`: it was.
+    pub refused: Option<String>,
+}
+
+/// The right time became known after the node had to guess it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSet {
+    /// First journal position whose time was a guess.
+    pub since: u64,
+    /// Milliseconds to add to the times from there up to this event.
+    pub offset_ms: i64,
+    /// Who knew: `ntp`, `city`.
+    pub source: String,
+}
