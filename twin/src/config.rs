@@ -4,6 +4,7 @@
 //! before a port opens, and the message names file, line and key.
 
 mod check;
+mod edge;
 mod load;
 mod mqtt;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::event::{self, Stage};
 
+pub use edge::{Edge, Uplink};
 pub use load::ConfigError;
 pub use mqtt::{Acl, Mqtt, Token, User, WhenQueueFull};
 
@@ -40,6 +42,11 @@ pub struct Config {
     pub http: Http,
     /// The InfluxDB sink; absent: off.
     pub influx: Option<Influx>,
+    /// A box's way to its city; absent: there is none.
+    pub uplink: Option<Uplink>,
+    /// Boxes of a city.
+    #[serde(default)]
+    pub edge: Edge,
     /// The durable log.
     #[serde(default)]
     pub journal: Journal,

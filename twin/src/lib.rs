@@ -19,6 +19,7 @@ pub mod model;
 pub mod mqtt;
 pub mod node;
 pub mod plugins;
+pub mod process;
 pub mod recorder;
 pub mod registry;
 pub mod rerun;

@@ -112,6 +112,16 @@ impl Config {
         for plugin in &mut self.plugins {
             join(&mut plugin.path);
         }
+        if let Some(uplink) = &mut self.uplink {
+            for file in [
+                &mut uplink.ca_file,
+                &mut uplink.cert_file,
+                &mut uplink.key_file,
+            ] {
+                file.iter_mut().for_each(&mut join);
+            }
+        }
+        self.edge.ca_dir.iter_mut().for_each(&mut join);
         if let Some(influx) = &mut self.influx {
             influx.token_file.iter_mut().for_each(&mut join);
             influx.password_file.iter_mut().for_each(&mut join);

@@ -32,6 +32,8 @@ pub use worker::{WorkerError, WorkerStats, Workers};
 
 /// Entries folded under one lock: readers of the twin wait for one such run at most.
 const RUN: usize = 512;
+/// Bytes of entries folded under one lock, and one entry more: those of a box's uplink hold many.
+const RUN_BYTES: usize = 64 << 10;
 /// How long the thread waits for new entries before it looks whether it should end.
 const WAIT: Duration = Duration::from_millis(100);
 /// Name of the cursor behind which the journal is no longer needed for recovery.
@@ -57,6 +59,14 @@ pub struct Parts {
     pub mqtt: Mqtt,
     /// The plugins.
     pub workers: Workers,
+    /// Who else hears what follows, after the topics.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// Hears what the fold changed, on the fold's thread: must be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// `twin` is folded up to its position, and `effects` came of the last entries.
+    fn changed(&self, twin: &Twin, effects: &Effects);
 }
 
 /// The running engine.
@@ -82,6 +92,7 @@ impl Engine {
             snapshot_entries,
             mqtt,
             workers,
+            observer,
         } = parts;
         let twin = recovered.twin;
         let position = twin.read().position();
@@ -94,6 +105,7 @@ impl Engine {
             reader: recovered.reader,
             mqtt,
             workers,
+            observer,
             snapshots: Arc::new(snapshots),
             store,
             snapshot_entries,
@@ -149,6 +161,7 @@ struct FoldThread {
     reader: Box<dyn Reader>,
     mqtt: Mqtt,
     workers: Workers,
+    observer: Option<Arc<dyn Observer>>,
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
     snapshot_entries: u64,
@@ -231,8 +244,10 @@ impl FoldThread {
             let mut last = self.position();
             {
                 let mut twin = self.twin.write();
+                let mut folded = 0;
                 for (position, bytes) in entries.by_ref().take(RUN) {
                     last = position;
+                    folded += bytes.len();
                     match postcard::from_bytes::<Entry<'_>>(bytes) {
                         Ok(entry) => twin.fold(position, &entry, &mut self.effects),
                         Err(error) => {
@@ -240,9 +255,12 @@ impl FoldThread {
                             self.skipped.fetch_add(1, Ordering::Relaxed);
                         }
                     }
+                    if folded > RUN_BYTES {
+                        break;
+                    }
                 }
             }
-            topics::publish(&self.twin.read(), &self.effects, &self.mqtt);
+            self.tell();
             for (position, decision) in &self.effects.decisions {
                 self.audit(*position, decision);
             }
@@ -251,6 +269,14 @@ impl FoldThread {
             }
             self.effects.clear();
             self.folded.send_replace(last);
+        }
+    }
+
+    fn tell(&self) {
+        let twin = self.twin.read();
+        topics::publish(&twin, &self.effects, &self.mqtt);
+        if let Some(observer) = &self.observer {
+            observer.changed(&twin, &self.effects);
         }
     }
 

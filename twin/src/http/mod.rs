@@ -48,9 +48,21 @@ pub use asyncapi::Entrances;
 pub use mqtt_ws::WebSockets;
 pub use tls::TlsListener;
 
+/// What a node shows over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Face {
+    /// Everything.
+    #[default]
+    City,
+    /// Health, figures and a page for whoever stands in front of the box.
+    Box,
+}
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct Api {
+    /// Which paths there are.
+    pub face: Face,
     /// The node and its twin.
     pub status: Arc<Status>,
     /// Dead letters.
@@ -110,10 +122,24 @@ where
 }
 
 fn router(api: Api) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(health::metrics));
+    let router = match api.face {
+        Face::City => router.merge(city()),
+        Face::Box => router,
+    };
+    router
+        .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
+        .layer(CompressionLayer::new())
+        .layer(CorsLayer::permissive())
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .with_state(api)
+}
+
+fn city() -> Router<Api> {
+    Router::new()
         .route("/openapi.json", get(openapi))
         .route("/asyncapi.json", get(asyncapi::asyncapi))
         .route("/mqtt", get(mqtt_ws::mqtt))
@@ -146,11 +172,6 @@ fn router(api: Api) -> Router {
         .route("/rules", get(rules::index))
         .route("/rules/{plugin}", get(rules::one))
         .merge(plugins::routes())
-        .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
-        .layer(CompressionLayer::new())
-        .layer(CorsLayer::permissive())
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .with_state(api)
 }
 
 #[derive(OpenApi)]

@@ -26,7 +26,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
-use crate::engine::{self, Engine, Parts, RecoverError, WorkerError, Workers};
+use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Workers};
 use crate::event::Decision;
 use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
@@ -125,10 +125,37 @@ pub enum StartError {
     Io(#[from] std::io::Error),
 }
 
+/// What a node is beside its configuration.
+#[derive(Clone, Default)]
+pub struct Outfit {
+    /// What it shows over HTTP.
+    pub face: http::Face,
+    /// Who hears what the fold changes.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// What runs beside the node works with these.
+#[derive(Clone)]
+pub struct Handles {
+    /// The node, its journal and its twin.
+    pub status: Arc<Status>,
+    /// Cursors.
+    pub store: Arc<Store>,
+    /// Records events.
+    pub recorder: Recorder,
+    /// Changes what plugins run.
+    pub deployer: Arc<Deployer>,
+    /// True from the moment on in which no new input is taken.
+    pub closing: watch::Receiver<bool>,
+    /// True once all input is folded: outputs may end.
+    pub ended: watch::Receiver<bool>,
+}
+
 /// A running node.
 pub struct Node {
     status: Arc<Status>,
     store: Arc<Store>,
+    handles: Handles,
     engine: Engine,
     mqtt: Option<SocketAddr>,
     mqtts: Option<SocketAddr>,
@@ -150,7 +177,11 @@ impl Node {
     ///
     /// # Errors
     /// See [`StartError`]; nothing that was acknowledged is lost by any of them.
-    pub async fn start(config: &Config, figures: PrometheusHandle) -> Result<Self, StartError> {
+    pub async fn start(
+        config: &Config,
+        figures: PrometheusHandle,
+        outfit: Outfit,
+    ) -> Result<Self, StartError> {
         let started = Instant::now();
         let tls = load_tls(&config.mqtt)?;
         let door = Door::open(config, tls.as_ref()).await?;
@@ -232,6 +263,7 @@ impl Node {
             snapshot_entries: config.journal.snapshot_entries,
             mqtt: mqtt.clone(),
             workers,
+            observer: outfit.observer,
         })?;
 
         let mut outputs = Vec::new();
@@ -276,7 +308,16 @@ impl Node {
             plugins,
             started,
         });
+        let handles = Handles {
+            status: Arc::clone(&status),
+            store: Arc::clone(&store),
+            recorder: recorder.clone(),
+            deployer: Arc::clone(&deployer),
+            closing: closed.clone(),
+            ended: ended.clone(),
+        };
         let api = http::Api {
+            face: outfit.face,
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             deployer,
@@ -312,6 +353,7 @@ impl Node {
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             topic: status_topic.clone(),
+            uplink: config.uplink.is_some(),
         };
         let ticker = tokio::spawn(ticker.run(closed.clone()));
         let reload = Arc::new(Notify::new());
@@ -323,6 +365,7 @@ impl Node {
         Ok(Self {
             status,
             store,
+            handles,
             engine,
             mqtt: mqtt_address,
             mqtts: mqtts_address,
@@ -376,6 +419,11 @@ impl Node {
     /// How the node is.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status)
+    }
+
+    /// For what runs beside the node.
+    pub fn handles(&self) -> Handles {
+        self.handles.clone()
     }
 
     /// Ends in data order: intake, journal, twin, plugins, outputs, snapshot.

@@ -16,6 +16,7 @@ use crate::journal::Batch;
 use crate::model::Millis;
 use crate::status::Status;
 use crate::store::{Store, StoreError};
+use crate::uplink::UPLINK_CURSOR;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A node without input ticks this many times more rarely: windows still close, and an SD card
@@ -30,6 +31,8 @@ pub(super) struct Ticker {
     pub(super) store: Arc<Store>,
     /// Topic of the node's status.
     pub(super) topic: String,
+    /// The journal goes to a city, too.
+    pub(super) uplink: bool,
 }
 
 impl Ticker {
@@ -62,7 +65,7 @@ impl Ticker {
     fn keep_house(&self) {
         let released = block_in_place(|| {
             publish_status(&self.status.mqtt, &self.topic, &self.status.online());
-            release(&self.status, &self.store)
+            release(&self.status, &self.store, self.uplink)
         });
         if let Err(error) = released {
             tracing::error!(%error, "the store cannot be used; segments wait");
@@ -85,10 +88,13 @@ fn tick(status: &Status) -> Option<u64> {
 
 /// Every segment may go that recovery and all outputs are past; the journal keeps some of them, as
 /// configured, to run again what was decided.
-fn release(status: &Status, store: &Store) -> Result<(), StoreError> {
+fn release(status: &Status, store: &Store, uplink: bool) -> Result<(), StoreError> {
     let mut upto = store.cursor(SNAPSHOT_CURSOR)?;
     if status.influx.is_some() {
         upto = upto.min(store.cursor(feed::CURSOR)?);
+    }
+    if uplink {
+        upto = upto.min(store.cursor(UPLINK_CURSOR)?);
     }
     if upto > 0 {
         status.journal.release(upto);

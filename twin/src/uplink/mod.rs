@@ -31,3 +31,6 @@ pub const UPLINK: &str = "uplink/v1/";
 pub const DOWNLINK: &str = "downlink/v1/";
 /// Last level of the topic of news.
 pub const NEWS: &str = "news";
+
+/// Name of the cursor up to which the city has a box's journal.
+pub const UPLINK_CURSOR: &str = "uplink";

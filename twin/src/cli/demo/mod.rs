@@ -25,7 +25,7 @@ use super::serve::{runtime, start_logging, start_metrics};
 use super::simulate::{CENTRES, Fleet, Simulation, centre_of, rate};
 use super::{Failure, Outcome, because};
 use crate::config::Config;
-use crate::node::Node;
+use crate::node::{Node, Outfit};
 use crate::status::Status;
 use prepare::{CERTIFICATES, Ports, SEED, prepare};
 use scene::Camera;
@@ -90,7 +90,7 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     }
     let figures = start_metrics()?;
     runtime()?.block_on(async {
-        let node = Node::start(&config, figures)
+        let node = Node::start(&config, figures, Outfit::default())
             .await
             .map_err(Failure::usage)?;
         let mqtt = node.mqtt_address().unwrap_or(config.mqtt.listen);
