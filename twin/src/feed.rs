@@ -9,12 +9,13 @@ use h3o::Resolution;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::event::{Decision, Entry, Event};
+use crate::event::{Decision, Entry, Event, Uplinked};
 use crate::influx::{DeadLetter, Ledger, Lines, Point, Source, StoreError};
 use crate::journal::{Frame, Journal, ReadError, Reader};
 use crate::model::{Millis, Observed};
-use crate::state::{Asset, Twin};
+use crate::state::{Asset, EdgeStanding, Twin};
 use crate::store::{self, Store};
+use crate::uplink::Batch;
 use crate::vocabulary::{Domain, Vocabulary};
 
 /// Name of the sink's cursor.
@@ -107,9 +108,36 @@ impl Source for JournalFeed {
 
 fn points(twin: &Twin, event: &Event<'_>, out: &mut Lines) {
     match event {
-        Event::Observed(observed) => observed_points(twin, observed, out),
+        Event::Observed(observed) | Event::Untimed(observed) => observed_points(twin, observed, out),
         Event::Decided(decision) if decision.stage.acts() => derived_points(twin, decision, out),
+        Event::Uplinked(uplinked) => uplinked_points(twin, uplinked, out),
         _ => {}
+    }
+}
+
+/// A batch that came twice gives the same points twice, which changes nothing.
+fn uplinked_points(twin: &Twin, uplinked: &Uplinked<'_>, out: &mut Lines) {
+    let edge = twin.edges().get(uplinked.node);
+    let Some(edge) = edge.filter(|edge| edge.standing != EdgeStanding::Retired) else {
+        return;
+    };
+    // The fold counts and refuses what cannot be decoded.
+    let Ok(batch) = Batch::decode(uplinked.batch) else {
+        return;
+    };
+    let quarter = edge.record.quarter.as_str();
+    for (_, bytes) in batch.entries() {
+        let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) else {
+            continue;
+        };
+        let own = match &entry.event {
+            Event::Observed(observed) | Event::Untimed(observed) => observed.quarter == quarter,
+            Event::Decided(decision) => decision.quarter == quarter,
+            _ => false,
+        };
+        if own {
+            points(twin, &entry.event, out);
+        }
     }
 }
 

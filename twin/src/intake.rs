@@ -10,10 +10,11 @@ use quartier_broker::{Client, Intake, Taken, Telemetry};
 use tokio::sync::watch;
 
 use crate::decode::{Reason, Rejection, Texts, decode};
-use crate::event::{Entry, Event};
+use crate::event::{EdgeNews, Entry, Event, Uplinked};
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
 use crate::store::{DeadLetter, Store};
+use crate::uplink::{NEWS, UPLINK};
 use crate::vocabulary::Vocabulary;
 
 /// First level of telemetry topics, with its separator.
@@ -66,6 +67,10 @@ impl TelemetryIntake {
         (batch, texts): (&mut Batch, &mut Texts),
     ) {
         let Telemetry { topic, payload } = *telemetry;
+        if let Some(event) = of_box(topic, payload) {
+            self.write(client, telemetry, &Entry { at, event }, batch);
+            return;
+        }
         let mut decoded = match decode(topic, payload, at, self.vocabulary, texts) {
             Ok(decoded) => decoded,
             Err(rejection) => return self.reject(client, at, telemetry, &rejection),
@@ -94,17 +99,28 @@ impl TelemetryIntake {
             at,
             event: Event::Observed(observed),
         };
-        let written = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()));
-        match written {
-            Ok(()) => self.readings.increment(count),
-            Err(error) => {
-                let rejection = Rejection {
-                    reason: Reason::TooLarge,
-                    detail: error.to_string(),
-                };
-                self.reject(client, at, telemetry, &rejection);
-            }
+        if self.write(client, telemetry, &entry, batch) {
+            self.readings.increment(count);
         }
+    }
+
+    /// Adds the entry, or sets its message aside.
+    fn write(
+        &self,
+        client: &Client,
+        telemetry: &Telemetry<'_>,
+        entry: &Entry<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        let written = batch.push_with(|writer| postcard::to_io(entry, writer).map(|_| ()));
+        if let Err(error) = &written {
+            let rejection = Rejection {
+                reason: Reason::TooLarge,
+                detail: error.to_string(),
+            };
+            self.reject(client, entry.at, telemetry, &rejection);
+        }
+        written.is_ok()
     }
 
     fn reject(&self, client: &Client, at: Millis, telemetry: &Telemetry<'_>, why: &Rejection) {
@@ -122,6 +138,23 @@ impl TelemetryIntake {
     }
 }
 
+/// What a box sent, where the topic is one of boxes. That the node in the topic is who sends it is
+/// a matter of the access rules; what it says is looked at by the fold.
+fn of_box<'a>(topic: &'a str, payload: &'a [u8]) -> Option<Event<'a>> {
+    let rest = topic.strip_prefix(UPLINK)?;
+    match rest.split_once('/') {
+        None => Some(Event::Uplinked(Uplinked {
+            node: rest,
+            batch: payload,
+        })),
+        Some((node, NEWS)) => Some(Event::EdgeNews(EdgeNews {
+            node,
+            news: payload,
+        })),
+        Some(_) => None,
+    }
+}
+
 thread_local! {
     /// Keep their memory between runs.
     static SCRATCH: RefCell<(Batch, Texts)> = RefCell::default();
@@ -129,7 +162,7 @@ thread_local! {
 
 impl Intake for TelemetryIntake {
     fn wants(&self, topic: &str) -> bool {
-        topic.starts_with(TELEMETRY)
+        topic.starts_with(TELEMETRY) || topic.starts_with(UPLINK)
     }
 
     fn take(&self, client: &Client, run: &[Telemetry<'_>]) -> Taken {

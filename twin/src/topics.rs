@@ -4,6 +4,7 @@
 //! topics and state cannot differ, and a restart has nothing to restore.
 
 mod contract;
+mod downlink;
 mod json;
 mod retained;
 #[cfg(test)]
@@ -141,23 +142,33 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
             batch.push(retained(alert_topic(key), payload));
         }
     }
-    if !effects.decisions.is_empty() && mqtt.anyone_for("decision") {
-        let acts = |(_, decision): &&(u64, Decision)| decision.stage.acts();
-        for (position, decision) in effects.decisions.iter().filter(acts) {
-            let topic = format!("decision/v1/{}/{}", decision.quarter, decision.plugin);
-            let payload = decision_json(*position, &public(twin, decision));
-            batch.push(Message {
-                topic,
-                payload,
-                retain: false,
-            });
-        }
+    let decided = !effects.decisions.is_empty() || !effects.edge_decisions.is_empty();
+    if decided && mqtt.anyone_for("decision") {
+        decisions(twin, effects, &mut batch);
     }
     if !effects.commands.is_empty() && mqtt.anyone_for("cmd") {
         commands(twin, effects, &mut batch);
     }
+    if !effects.edges.is_empty() || !effects.orders.is_empty() {
+        downlink::changed(twin, effects, &mut batch);
+    }
     if !batch.is_empty() {
         mqtt.publish(batch);
+    }
+}
+
+/// Of this node and of boxes, but not of shadows.
+fn decisions(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) {
+    let own = effects.decisions.iter().map(|(at, decision)| (None, *at, decision));
+    let of_boxes = effects.edge_decisions.iter();
+    let of_boxes = of_boxes.map(|(node, at, decision)| (Some(node.as_str()), *at, decision));
+    let acts = |(_, _, decision): &(Option<&str>, u64, &Decision)| decision.stage.acts();
+    for (node, position, decision) in own.chain(of_boxes).filter(acts) {
+        batch.push(Message {
+            topic: format!("decision/v1/{}/{}", decision.quarter, decision.plugin),
+            payload: decision_json(node, position, &public(twin, decision)),
+            retain: false,
+        });
     }
 }
 

@@ -178,6 +178,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 impl FoldThread {
     fn run(&mut self, backlog: Vec<Queued>, untold: &Effects, stop: &AtomicBool) {
         topics::publish(&self.twin.read(), untold, &self.mqtt);
+        for (node, position, decision) in &untold.edge_decisions {
+            self.audit(node, *position, decision);
+        }
         for queued in backlog {
             self.workers.give(queued);
         }
@@ -262,7 +265,10 @@ impl FoldThread {
             }
             self.tell();
             for (position, decision) in &self.effects.decisions {
-                self.audit(*position, decision);
+                self.audit("", *position, decision);
+            }
+            for (node, position, decision) in &self.effects.edge_decisions {
+                self.audit(node, *position, decision);
             }
             for job in self.effects.jobs.drain(..) {
                 self.workers.give(job.into());
@@ -280,8 +286,8 @@ impl FoldThread {
         }
     }
 
-    fn audit(&self, position: u64, decision: &Decision) {
-        if let Err(error) = self.store.put_decision(position, decision) {
+    fn audit(&self, node: &str, position: u64, decision: &Decision) {
+        if let Err(error) = self.store.put_decision(node, position, decision) {
             tracing::error!(position, %error, "a decision is missing in the audit until a restart");
         }
     }

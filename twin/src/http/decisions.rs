@@ -20,6 +20,7 @@ use crate::access::Right;
 use crate::event::{Decision, Entry, PluginRecord, Stage};
 use crate::explain::{Explained, event_time, explain, is_about, without_values};
 use crate::model::Millis;
+use crate::store::StoreError;
 
 /// Decisions in one answer at most.
 const MOST: usize = 1000;
@@ -30,6 +31,9 @@ const LOOKED_AT: usize = 200_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DecisionQuery {
+    /// The box whose decisions are asked for; absent: this node's own.
+    #[serde(default)]
+    node: String,
     /// Id of the quarter.
     quarter: Option<String>,
     /// Id of the plugin.
@@ -63,16 +67,18 @@ pub(super) async fn list(
     let before = query.before;
     let read = move || {
         let wanted = |_, decision: &Decision| query.takes(decision);
-        api.store.decisions(before, LOOKED_AT, limit, wanted)
+        let node = query.node.as_str();
+        let found = api.store.decisions(node, before, LOOKED_AT, limit, wanted)?;
+        Ok::<_, StoreError>((found, query.node))
     };
-    let found = spawn_blocking(read)
+    let (found, node) = spawn_blocking(read)
         .await
         .map_err(|error| Problem::internal(&error))?
         .map_err(|error| Problem::internal(&error))?;
     let next = (found.len() == limit).then(|| found.last().map(|(id, _)| *id));
     let decisions: Vec<Value> = found
         .iter()
-        .map(|(id, decision)| line(*id, decision))
+        .map(|(id, decision)| line(&node, *id, decision))
         .collect();
     Ok(Json(
         json!({ "decisions": decisions, "next": next.flatten() }),
@@ -94,9 +100,10 @@ impl DecisionQuery {
     }
 }
 
-fn line(id: u64, decision: &Decision) -> Value {
+fn line(node: &str, id: u64, decision: &Decision) -> Value {
     json!({
         "id": id,
+        "node": Some(node).filter(|node| !node.is_empty()),
         "quarter": decision.quarter,
         "plugin": decision.plugin,
         "version": decision.version,
@@ -114,7 +121,8 @@ fn line(id: u64, decision: &Decision) -> Value {
 
 /// One decision: in plain words, and as recorded.
 #[utoipa::path(get, path = "/api/v1/decisions/{id}",
-    params(("id" = u64, Path, description = "Journal position of the decision")),
+    params(("id" = String, Path, description = "Journal position of the decision; of a box's, \
+        the name of its node, a colon and the position there")),
     responses(
         (status = 200, body = Explained), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem),
@@ -124,19 +132,23 @@ pub(super) async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Json<Explained>, Problem> {
-    let id: u64 = id.parse().map_err(|_| {
-        Problem::bad_request(format!("{id:?} is not the id of a decision: a number"))
+    let (node, position) = id.rsplit_once(':').unwrap_or(("", &id));
+    let position: u64 = position.parse().map_err(|_| {
+        Problem::bad_request(format!(
+            "{id:?} is not the id of a decision: a number, of a box's decision NODE:NUMBER"
+        ))
     })?;
-    let told = spawn_blocking(move || tell(&api, id, &caller));
+    let node = node.to_owned();
+    let told = spawn_blocking(move || tell(&api, &node, position, &caller));
     told.await
         .map_err(|error| Problem::internal(&error))?
         .map(Json)
 }
 
-fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Explained, Problem> {
+fn tell(api: &Api, node: &str, id: u64, caller: &Caller) -> Result<Explained, Problem> {
     let found = api
         .store
-        .decision(id)
+        .decision(node, id)
         .map_err(|error| Problem::internal(&error))?;
     let missing = || {
         Problem::not_found(format!(
@@ -157,11 +169,15 @@ fn tell(api: &Api, id: u64, caller: &Caller) -> Result<Explained, Problem> {
     let manifest = program.as_ref().map(|program| program.manifest());
     let changes = {
         let twin = api.status.twin.read();
-        let past = twin.past(&record.quarter, &record.plugin);
+        let home = twin.edges().get(node).map(|edge| edge.replica());
+        let past = home
+            .unwrap_or(&twin)
+            .past(&record.quarter, &record.plugin);
         past.map(|past| past.changes.clone()).unwrap_or_default()
     };
     without_values(&mut record, &hidden);
-    let recorded = recorded_at(api, id);
+    // A box's journal is not here.
+    let recorded = node.is_empty().then(|| recorded_at(api, id)).flatten();
     let explanation = explain(id, recorded, &record, manifest, &changes, &hidden);
     Ok(Explained {
         explanation,

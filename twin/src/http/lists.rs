@@ -72,6 +72,7 @@ pub(super) async fn alerts(
             "text": alert.text,
             "plugin": alert.plugin,
             "decision": alert.decision,
+            "node": alert.node,
         })
     };
     Ok(Json(

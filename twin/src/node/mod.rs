@@ -203,7 +203,7 @@ impl Node {
         let journal = open_journal(config, &data, floor)?;
         let told = store.cursor(engine::TOPICS_CURSOR)?;
         let audit = |position, decision: &Decision| {
-            if let Err(error) = store.put_decision(position, decision) {
+            if let Err(error) = store.put_decision("", position, decision) {
                 tracing::error!(position, %error, "a decision is missing in the audit");
             }
         };

@@ -121,7 +121,7 @@ pub fn compare(
     let wanted = |_, decision: &Decision| {
         decision.from > since && (decision.run == running.run || decision.run == shadow.run)
     };
-    let mut found = store.decisions(None, LOOKED_AT, LOOKED_AT, wanted)?;
+    let mut found = store.decisions("", None, LOOKED_AT, LOOKED_AT, wanted)?;
     found.reverse();
     let decisions = found.iter().map(|(_, decision)| decision);
     Ok(tally(decisions, running, shadow, personal))

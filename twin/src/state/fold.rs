@@ -244,6 +244,7 @@ fn change_alert(
         text: change.text.clone(),
         plugin: decision.plugin.clone(),
         decision: position,
+        node: None,
     };
     alerts.insert(key.clone(), alert.clone());
     Some((key, Some(alert)))

@@ -125,6 +125,8 @@ pub struct Alert {
     pub plugin: String,
     /// Journal position of the decision: its id.
     pub decision: u64,
+    /// The box that decided, whose journal that is; `None`: this node.
+    pub node: Option<String>,
 }
 
 /// A stream took a new value.

@@ -1,4 +1,6 @@
-//! The audit: every decision by its journal position, longer than the journal keeps it.
+//! The audit: every decision by its journal position and, where it came from a box, the node whose
+//! journal that is; longer than the journal keeps it. A key is the position (u64, big-endian) and
+//! the name of the node, which is empty for this node's own.
 //!
 //! Written by the fold's thread, at most once more after a crash. The newest [`KEPT`] are kept.
 
@@ -28,11 +30,11 @@ impl Decisions {
         })
     }
 
-    fn put(&self, position: u64, decision: &Decision) -> Result<(), StoreError> {
-        let key = position.to_be_bytes();
+    fn put(&self, node: &str, position: u64, decision: &Decision) -> Result<(), StoreError> {
+        let key = key(node, position);
         let failed = || StoreError::on::<fjall::Error>("keep a decision");
         let bytes = postcard::to_allocvec(decision).map_err(StoreError::on("keep a decision"))?;
-        if self.keyspace.contains_key(key).map_err(failed())? {
+        if self.keyspace.contains_key(&key).map_err(failed())? {
             return Ok(());
         }
         self.keyspace.insert(key, bytes).map_err(failed())?;
@@ -49,31 +51,38 @@ impl Decisions {
 }
 
 impl Store {
-    /// Keeps a decision; one that is there already is left as it is.
+    /// Keeps a decision; one that is there already is left as it is. `node`: the box that it came
+    /// from; empty for this node's own.
     ///
     /// # Errors
     /// The store could not be written.
-    pub fn put_decision(&self, position: u64, decision: &Decision) -> Result<(), StoreError> {
-        self.decisions.put(position, decision)
+    pub fn put_decision(
+        &self,
+        node: &str,
+        position: u64,
+        decision: &Decision,
+    ) -> Result<(), StoreError> {
+        self.decisions.put(node, position, decision)
     }
 
-    /// The decision at a journal position.
+    /// The decision at a position of the journal of `node`.
     ///
     /// # Errors
     /// The store could not be read.
-    pub fn decision(&self, position: u64) -> Result<Option<Decision>, StoreError> {
-        let found = self.decisions.keyspace.get(position.to_be_bytes());
+    pub fn decision(&self, node: &str, position: u64) -> Result<Option<Decision>, StoreError> {
+        let found = self.decisions.keyspace.get(key(node, position));
         let found = found.map_err(StoreError::on("read a decision"))?;
         found.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// Decisions that `wanted` takes, newest first, from before the position `before`; `most` are
+    /// Decisions of `node` that `wanted` takes, newest first, from before the position `before`; `most` are
     /// returned and `look` looked at. Reads files.
     ///
     /// # Errors
     /// The store could not be read.
     pub fn decisions(
         &self,
+        node: &str,
         before: Option<u64>,
         look: usize,
         most: usize,
@@ -85,7 +94,13 @@ impl Store {
             let (key, value) = guard
                 .into_inner()
                 .map_err(StoreError::on("read the decisions"))?;
-            let (position, decision) = (super::position(&key)?, decode(&value)?);
+            let Some((position, of)) = key.split_first_chunk::<8>() else {
+                continue;
+            };
+            if of != node.as_bytes() {
+                continue;
+            }
+            let (position, decision) = (u64::from_be_bytes(*position), decode(&value)?);
             if wanted(position, &decision) {
                 found.push((position, decision));
                 if found.len() == most {
@@ -95,6 +110,12 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+fn key(node: &str, position: u64) -> Vec<u8> {
+    let mut key = position.to_be_bytes().to_vec();
+    key.extend_from_slice(node.as_bytes());
+    key
 }
 
 fn decode(bytes: &[u8]) -> Result<Decision, StoreError> {

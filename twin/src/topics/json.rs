@@ -73,6 +73,9 @@ pub struct AlertPayload<'a> {
     pub plugin: &'a str,
     /// Id of the decision.
     pub decision: u64,
+    /// The box that decided, where it was one: its decision is `{node}:{decision}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<&'a str>,
 }
 
 /// A decision and its id.
@@ -81,6 +84,9 @@ pub struct AlertPayload<'a> {
 pub struct DecisionPayload<'a> {
     /// Journal position of the decision.
     pub id: u64,
+    /// The box that decided, where it was one: the position is one of its journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<&'a str>,
     /// What was decided.
     #[serde(flatten)]
     pub decision: &'a Decision,
@@ -140,6 +146,7 @@ pub fn alert_json(alert: &Alert) -> Bytes {
         text: &alert.text,
         plugin: &alert.plugin,
         decision: alert.decision,
+        node: alert.node.as_deref(),
     })
 }
 
@@ -154,9 +161,10 @@ pub fn command_json(command: &Command) -> Bytes {
 }
 
 /// The audit record of a batch; its id is the journal position of the decision.
-pub fn decision_json(position: u64, decision: &Decision) -> Bytes {
+pub fn decision_json(node: Option<&str>, position: u64, decision: &Decision) -> Bytes {
     json(&DecisionPayload {
         id: position,
+        node,
         decision,
     })
 }

@@ -8,7 +8,7 @@ use quartier_broker::{RetainedSource, topic_matches};
 
 use super::{
     aggregate_json, alert_json, alert_topic, cell_topic, command_json, command_topic, may_show,
-    stream_json, stream_topic,
+    downlink, stream_json, stream_topic,
 };
 use crate::state::{Change, RESOLUTIONS, Stream, Twin};
 
@@ -113,7 +113,7 @@ impl RetainedSource for TwinTopics {
     fn owns(&self, topic: &str) -> bool {
         matches!(
             topic.split('/').next(),
-            Some("twin" | "personal" | "cell" | "alert" | "cmd")
+            Some("twin" | "personal" | "cell" | "alert" | "cmd" | "downlink")
         )
     }
 
@@ -131,6 +131,9 @@ impl RetainedSource for TwinTopics {
         }
         if wild || first == "cmd" {
             self.commands(filter, emit);
+        }
+        if wild || first == "downlink" {
+            downlink::matching(&self.twin.read(), filter, emit);
         }
     }
 }

@@ -54,34 +54,34 @@ impl Twin {
     fn hear_alerts(&mut self, edge: &Edge, news: &News, effects: &mut Effects) {
         let quarter = &edge.record.quarter;
         if news.whole {
-            let is_over = |key: &&AlertKey| {
+            let node = Some(&edge.record.node);
+            let is_over = |(key, alert): &(&AlertKey, &Alert)| {
                 let said = news.alerts.iter().any(|(told, alert)| told == *key && alert.is_some());
-                key.quarter == *quarter && !said && self.is_of_box(key)
+                alert.node.as_ref() == node && !said
             };
-            let over: Vec<_> = self.alerts.keys().filter(is_over).cloned().collect();
+            let over = self.alerts.iter().filter(is_over);
+            let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
             for key in over {
-                self.put_alert(key, None, effects);
+                self.put_alert(&edge.record.node, key, None, effects);
             }
         }
         for (key, alert) in news.alerts.iter().filter(|(key, _)| key.quarter == *quarter) {
-            self.put_alert(key.clone(), alert.clone(), effects);
+            self.put_alert(&edge.record.node, key.clone(), alert.clone(), effects);
         }
     }
 
-    /// Whether an alert of a box's quarter comes from the box, and not from the city about the box.
-    fn is_of_box(&self, key: &AlertKey) -> bool {
-        self.alerts
-            .get(key)
-            .is_some_and(|alert| !alert.plugin.is_empty())
-    }
-
-    /// Raises an alert as it is, or ends it.
+    /// Raises an alert of a box as it is, or ends it.
     pub(super) fn put_alert(
         &mut self,
+        node: &str,
         key: AlertKey,
         alert: Option<Alert>,
         effects: &mut Effects,
     ) {
+        let alert = alert.map(|alert| Alert {
+            node: Some(node.to_owned()),
+            ..alert
+        });
         let changed = match &alert {
             Some(alert) => self.alerts.insert(key.clone(), alert.clone()).as_ref() != Some(alert),
             None => self.alerts.remove(&key).is_some(),

@@ -72,7 +72,7 @@ impl Twin {
         }
         for (key, alert) in inner.alerts.drain(..) {
             if position > edge.told && key.quarter == edge.record.quarter {
-                self.put_alert(key, alert, effects);
+                self.put_alert(&edge.record.node, key, alert, effects);
             }
         }
         let node = &edge.record.node;
