@@ -20,7 +20,11 @@ enum Command {
     /// Run the node until SIGTERM.
     Serve {
         /// Configuration.
-        #[arg(long, default_value = "/etc/quartier-edge/quartier.toml", value_name = "FILE")]
+        #[arg(
+            long,
+            default_value = "/etc/quartier-edge/quartier.toml",
+            value_name = "FILE"
+        )]
         config: PathBuf,
     },
 }

@@ -5,6 +5,7 @@
 
 mod cli;
 mod serve;
+mod uplink;
 
 use std::process::ExitCode;
 

@@ -1,14 +1,18 @@
 //! `quartier-edge serve`: the node, and beside it the uplink.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use quartier_twin::config::Config;
+use quartier_twin::engine::Observer;
 use quartier_twin::http::Face;
 use quartier_twin::node::{Node, Outfit};
 use quartier_twin::process::{Signals, start_logging, start_metrics};
+use quartier_twin::status::PartOf;
 use tokio::runtime::Builder;
 
 use crate::cli::Failure;
+use crate::uplink::{Tap, Uplink, UplinkState};
 
 /// Threads of the runtime: connections on a small processor.
 const WORKERS: usize = 2;
@@ -24,15 +28,37 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         .map_err(Failure::fault)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(Failure::fault)?;
+        let tap = Arc::new(Tap::default());
+        let state = config.uplink.as_ref();
+        let state = state.map(|uplink| Arc::new(UplinkState::new(uplink.city.to_string())));
         let outfit = Outfit {
             face: Face::Box,
-            observer: None,
+            observer: state
+                .is_some()
+                .then(|| Arc::clone(&tap) as Arc<dyn Observer>),
+            beside: state.iter().map(|state| part_of(state)).collect(),
         };
         let node = Node::start(&config, figures, outfit)
             .await
             .map_err(Failure::usage)?;
+        let uplink = match state {
+            None => None,
+            Some(state) => {
+                let uplink = Uplink::new(&config, node.handles(), tap, state);
+                uplink.map_err(Failure::usage)?
+            }
+        };
+        let uplink = uplink.map(|uplink| tokio::spawn(uplink.run()));
         signals.serve(&node).await;
         node.stop().await;
+        if let Some(uplink) = uplink {
+            uplink.await.map_err(Failure::fault)?;
+        }
         Ok(())
     })
+}
+
+fn part_of(state: &Arc<UplinkState>) -> PartOf {
+    let state = Arc::clone(state);
+    Arc::new(move || state.part())
 }

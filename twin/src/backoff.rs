@@ -9,7 +9,7 @@ const LONGEST_WISH: Duration = Duration::from_secs(600);
 
 /// Failures in a row, and the pause that follows from them.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Pauses of up to `first` after the first failure, twice that after each further one, and
     /// `longest` at most.
-    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+    pub fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
             longest,
@@ -27,12 +27,12 @@ impl Backoff {
     }
 
     /// The server works: the next failure is a first one.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// The pause after one more failure; not shorter than what the server asked for.
-    pub(crate) fn next(&mut self, wish: Option<Duration>) -> Duration {
+    pub fn next(&mut self, wish: Option<Duration>) -> Duration {
         let ceiling = self.ceiling();
         self.failures = self.failures.saturating_add(1);
         // Every RandomState has keys of its own; that is all the randomness jitter needs.

@@ -108,7 +108,9 @@ impl Source for JournalFeed {
 
 fn points(twin: &Twin, event: &Event<'_>, out: &mut Lines) {
     match event {
-        Event::Observed(observed) | Event::Untimed(observed) => observed_points(twin, observed, out),
+        Event::Observed(observed) | Event::Untimed(observed) => {
+            observed_points(twin, observed, out)
+        }
         Event::Decided(decision) if decision.stage.acts() => derived_points(twin, decision, out),
         Event::Uplinked(uplinked) => uplinked_points(twin, uplinked, out),
         _ => {}

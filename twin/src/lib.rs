@@ -1,7 +1,7 @@
 //! The twin service: readings become a durable, queryable twin of a city's quarters.
 
 pub mod access;
-mod backoff;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod decode;

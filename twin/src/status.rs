@@ -58,9 +58,14 @@ pub struct Status {
     pub influx: Option<Arc<SinkState>>,
     /// Its plugins.
     pub plugins: Box<dyn Fn() -> Vec<WorkerStats> + Send + Sync>,
+    /// Parts that run beside the node.
+    pub beside: Vec<PartOf>,
     /// When it started.
     pub started: Instant,
 }
+
+/// Tells how a part is.
+pub type PartOf = Arc<dyn Fn() -> Part + Send + Sync>;
 
 /// What the status topic says.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -97,6 +102,7 @@ impl Status {
             self.plugin_part(),
         ];
         parts.extend(self.influx.as_ref().map(|influx| sink(&influx.report())));
+        parts.extend(self.beside.iter().map(|part| part()));
         parts
     }
 

@@ -159,7 +159,10 @@ pub fn publish(twin: &Twin, effects: &Effects, mqtt: &Mqtt) {
 
 /// Of this node and of boxes, but not of shadows.
 fn decisions(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) {
-    let own = effects.decisions.iter().map(|(at, decision)| (None, *at, decision));
+    let own = effects
+        .decisions
+        .iter()
+        .map(|(at, decision)| (None, *at, decision));
     let of_boxes = effects.edge_decisions.iter();
     let of_boxes = of_boxes.map(|(node, at, decision)| (Some(node.as_str()), *at, decision));
     let acts = |(_, _, decision): &(Option<&str>, u64, &Decision)| decision.stage.acts();

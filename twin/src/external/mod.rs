@@ -17,3 +17,4 @@ mod tls;
 pub use connection::External;
 pub use options::{Address, FileError, Options, check};
 pub use outbox::Outbox;
+pub use tls::{ClientFiles, client_config};

@@ -13,7 +13,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::LastWill;
 use serde::Deserialize;
 
-use super::tls::client_config;
+use super::tls::{ClientFiles, client_config};
 use crate::config::{Config, Mqtt};
 use crate::model::is_name;
 
@@ -31,12 +31,12 @@ const CONNECT: u64 = 10;
 
 /// A file that `[mqtt] external_*` names cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {why} (mqtt.{key})", path.display())]
+#[error("{}: {why} ({key})", path.display())]
 pub struct FileError {
     /// The file.
     pub path: PathBuf,
     /// Which key names it.
-    pub key: &'static str,
+    pub key: String,
     /// What is wrong with it.
     pub why: String,
 }
@@ -51,6 +51,16 @@ pub struct Address {
 }
 
 impl Address {
+    /// Name or address of the host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.tls
@@ -138,7 +148,13 @@ impl Options {
             .zip(mqtt.external_key_file.as_deref());
         let tls = address
             .tls
-            .then(|| client_config(mqtt.external_ca_file.as_deref(), identity))
+            .then(|| {
+                client_config(ClientFiles {
+                    prefix: "mqtt.external_",
+                    ca: mqtt.external_ca_file.as_deref(),
+                    identity,
+                })
+            })
             .transpose()?;
         let group = &mqtt.external_group;
         let filter = |id: &String| match group.as_str() {
@@ -227,7 +243,7 @@ pub fn check(mqtt: &Mqtt) -> Result<(), (&'static str, &'static str)> {
 fn first_line(path: &Path) -> Result<String, FileError> {
     let text = std::fs::read_to_string(path).map_err(|error| FileError {
         path: path.to_owned(),
-        key: "external_password_file",
+        key: "mqtt.external_password_file".to_owned(),
         why: format!("cannot be read: {error}"),
     })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())

@@ -68,7 +68,9 @@ pub(super) async fn list(
     let read = move || {
         let wanted = |_, decision: &Decision| query.takes(decision);
         let node = query.node.as_str();
-        let found = api.store.decisions(node, before, LOOKED_AT, limit, wanted)?;
+        let found = api
+            .store
+            .decisions(node, before, LOOKED_AT, limit, wanted)?;
         Ok::<_, StoreError>((found, query.node))
     };
     let (found, node) = spawn_blocking(read)
@@ -170,9 +172,7 @@ fn tell(api: &Api, node: &str, id: u64, caller: &Caller) -> Result<Explained, Pr
     let changes = {
         let twin = api.status.twin.read();
         let home = twin.edges().get(node).map(|edge| edge.replica());
-        let past = home
-            .unwrap_or(&twin)
-            .past(&record.quarter, &record.plugin);
+        let past = home.unwrap_or(&twin).past(&record.quarter, &record.plugin);
         past.map(|past| past.changes.clone()).unwrap_or_default()
     };
     without_values(&mut record, &hidden);

@@ -40,7 +40,7 @@ use crate::recorder::Recorder;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
 use crate::state::Twin;
-use crate::status::{Lag, NodeStatus, Status};
+use crate::status::{Lag, NodeStatus, PartOf, Status};
 use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
@@ -132,6 +132,8 @@ pub struct Outfit {
     pub face: http::Face,
     /// Who hears what the fold changes.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Parts that run beside it, for its status.
+    pub beside: Vec<PartOf>,
 }
 
 /// What runs beside the node works with these.
@@ -306,6 +308,7 @@ impl Node {
             mqtt,
             influx,
             plugins,
+            beside: outfit.beside,
             started,
         });
         let handles = Handles {

@@ -31,7 +31,10 @@ pub(super) fn changed(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) 
         batch.push(retained(cursor_topic(edge), json(&edge.cursor())));
     }
     for (node, number) in &effects.orders {
-        let order = twin.edges().get(node).and_then(|edge| edge.orders().get(number));
+        let order = twin
+            .edges()
+            .get(node)
+            .and_then(|edge| edge.orders().get(number));
         let payload = order.map_or_else(Bytes::new, |order: &EdgeOrdered| json(order));
         batch.push(retained(order_topic(node, *number), payload));
     }

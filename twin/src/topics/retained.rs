@@ -7,8 +7,8 @@ use parking_lot::RwLock;
 use quartier_broker::{RetainedSource, topic_matches};
 
 use super::{
-    aggregate_json, alert_json, alert_topic, cell_topic, command_json, command_topic, may_show,
-    downlink, stream_json, stream_topic,
+    aggregate_json, alert_json, alert_topic, cell_topic, command_json, command_topic, downlink,
+    may_show, stream_json, stream_topic,
 };
 use crate::state::{Change, RESOLUTIONS, Stream, Twin};
 

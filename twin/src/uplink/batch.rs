@@ -55,8 +55,8 @@ impl Batch {
         if version != VERSION {
             return Err(UplinkError::Version(version));
         }
-        let wire: Wire<'_> =
-            postcard::from_bytes(payload).map_err(|error| UplinkError::Decode(error.to_string()))?;
+        let wire: Wire<'_> = postcard::from_bytes(payload)
+            .map_err(|error| UplinkError::Decode(error.to_string()))?;
         let batch = Self {
             journal: wire.journal,
             first: wire.first,
@@ -70,7 +70,9 @@ impl Batch {
             return Err(UplinkError::Inconsistent("its positions cannot be"));
         }
         if batch.entries().count() != batch.count as usize {
-            return Err(UplinkError::Inconsistent("it has another number of entries than it says"));
+            return Err(UplinkError::Inconsistent(
+                "it has another number of entries than it says",
+            ));
         }
         Ok(batch)
     }

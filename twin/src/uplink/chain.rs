@@ -6,6 +6,7 @@
 //! at a position prove equal histories up to there, gaps included.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,14 @@ use crate::event::Digest;
 /// Which journal: random, made with the data folder. A folder that was copied back has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JournalId(pub u64);
+
+impl JournalId {
+    /// A new one.
+    pub fn random() -> Self {
+        // Every RandomState has keys of its own.
+        Self(RandomState::new().hash_one(jiff::Timestamp::now().as_nanosecond()))
+    }
+}
 
 impl fmt::Display for JournalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,9 +35,7 @@ pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), LEVEL);
     // Neither can fail: a vector takes everything.
     let written = encoder.write_all(bytes);
-    written
-        .and_then(|()| encoder.finish())
-        .unwrap_or_default()
+    written.and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, UplinkError> {

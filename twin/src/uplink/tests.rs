@@ -15,7 +15,9 @@ fn written(from: Chain, entries: &[(u64, Vec<u8>)]) -> (Vec<u8>, Chain) {
 }
 
 fn entries(range: std::ops::RangeInclusive<u64>) -> Vec<(u64, Vec<u8>)> {
-    range.map(|n| (n, format!("entry {n}").into_bytes())).collect()
+    range
+        .map(|n| (n, format!("entry {n}").into_bytes()))
+        .collect()
 }
 
 #[test]
@@ -46,7 +48,15 @@ fn what_is_gone_is_declared_and_bound_into_the_chain() {
     assert_eq!((batch.first, batch.lost), (5, 4));
     let by_hand = start.lost(4).entry(b"entry 5").entry(b"entry 6");
     assert_eq!(chain, by_hand);
-    assert_ne!(chain.value, start.lost(3).lost(4).entry(b"entry 5").entry(b"entry 6").value);
+    assert_ne!(
+        chain.value,
+        start
+            .lost(3)
+            .lost(4)
+            .entry(b"entry 5")
+            .entry(b"entry 6")
+            .value
+    );
 }
 
 #[test]

@@ -14,9 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, CommandId, Effects, Twin};
-use crate::event::{
-    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, OrderTaken,
-};
+use crate::event::{Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, OrderTaken};
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
 

@@ -37,7 +37,8 @@ impl Twin {
             edge.told = news.told;
             if edge.received() < edge.told {
                 let ahead = news.commands.into_iter();
-                edge.ahead.extend(ahead.map(|command| (command.id, command)));
+                edge.ahead
+                    .extend(ahead.map(|command| (command.id, command)));
             }
         }
         for taken in &news.orders {
@@ -56,7 +57,10 @@ impl Twin {
         if news.whole {
             let node = Some(&edge.record.node);
             let is_over = |(key, alert): &(&AlertKey, &Alert)| {
-                let said = news.alerts.iter().any(|(told, alert)| told == *key && alert.is_some());
+                let said = news
+                    .alerts
+                    .iter()
+                    .any(|(told, alert)| told == *key && alert.is_some());
                 alert.node.as_ref() == node && !said
             };
             let over = self.alerts.iter().filter(is_over);
@@ -65,7 +69,11 @@ impl Twin {
                 self.put_alert(&edge.record.node, key, None, effects);
             }
         }
-        for (key, alert) in news.alerts.iter().filter(|(key, _)| key.quarter == *quarter) {
+        for (key, alert) in news
+            .alerts
+            .iter()
+            .filter(|(key, _)| key.quarter == *quarter)
+        {
             self.put_alert(&edge.record.node, key.clone(), alert.clone(), effects);
         }
     }

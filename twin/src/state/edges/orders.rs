@@ -59,8 +59,6 @@ impl Edge {
             return;
         }
         remember(&mut self.outcomes, taken.clone());
-        effects
-            .orders
-            .push((self.record.node.clone(), taken.order));
+        effects.orders.push((self.record.node.clone(), taken.order));
     }
 }

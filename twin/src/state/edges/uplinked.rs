@@ -2,7 +2,7 @@
 //! twin. A batch counts as a whole or not at all.
 
 use super::{Edge, Lost, Proof, Standing, remember};
-use crate::event::{Digest, Entry, Event, Uplinked};
+use crate::event::{Decision, Digest, Entry, Event, Uplinked};
 use crate::model::{Millis, Observed};
 use crate::state::{Change, Effects, Twin};
 use crate::uplink::{Batch, Chain};
@@ -76,8 +76,11 @@ impl Twin {
             }
         }
         let node = &edge.record.node;
-        for (position, decision) in inner.decisions.drain(..) {
-            effects.edge_decisions.push((node.clone(), position, decision));
+        let own = |(_, decision): &(u64, Decision)| decision.quarter == edge.record.quarter;
+        for (position, decision) in inner.decisions.drain(..).filter(own) {
+            effects
+                .edge_decisions
+                .push((node.clone(), position, decision));
         }
     }
 

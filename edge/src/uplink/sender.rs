@@ -1,0 +1,283 @@
+//! What goes up, in order of urgency: alerts, commands and health; newest values while the entries
+//! are behind; entries.
+
+use std::time::{Duration, Instant};
+
+use quartier_twin::backoff::Backoff;
+use quartier_twin::model::Millis;
+use quartier_twin::uplink::{Chain, Cursor, NEWS, News, UPLINK_CURSOR};
+use rumqttc::v5::AsyncClient;
+use rumqttc::v5::mqttbytes::QoS;
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+use tokio::time::{sleep_until, timeout};
+
+use super::Uplink;
+use super::connection::{Ended, Wire, status_topic, uplink_topic};
+use super::health::health;
+use super::incoming::Incoming;
+use super::pace::Pace;
+use super::source::Source;
+
+/// The city says where it is on subscribing.
+const FIRST_WORD: Duration = Duration::from_secs(15);
+/// Entries behind from which on values are told ahead.
+const BEHIND: u64 = 2_000;
+/// Between two messages of values.
+const VALUES: Duration = Duration::from_millis(250);
+/// Between two batches that are not full: a reading waits so long at most, and a batch has many.
+const LINGER: Duration = Duration::from_millis(50);
+/// Messages of news on their way.
+const NEWS_WINDOW: usize = 4;
+
+/// A connection's sending half.
+struct Sending {
+    source: Source,
+    pace: Pace,
+    cursor: watch::Receiver<Option<Cursor>>,
+    /// Ends of batches that the city has not spoken of yet, in order.
+    ends: std::collections::VecDeque<Chain>,
+    next_batch: Instant,
+    next_values: Instant,
+    next_health: Instant,
+}
+
+impl Uplink {
+    /// Sends until the connection or the node ends.
+    pub(super) async fn send(
+        &mut self,
+        client: &AsyncClient,
+        wire: &Wire,
+        incoming: &Incoming,
+        backoff: &mut Backoff,
+    ) -> Ended {
+        let mut sending = match self.begin(incoming).await {
+            Ok(sending) => sending,
+            Err(why) => return Ended::Lost(why),
+        };
+        backoff.reset();
+        self.state.connected();
+        if let Err(ended) = self.greet(client, wire, &mut sending) {
+            return ended;
+        }
+        let mut folded = self.handles.status.folded.clone();
+        let mut closing = self.handles.ended.clone();
+        loop {
+            for (sent, after) in wire.done() {
+                if let Some(full) = sent.batch {
+                    sending.pace.acknowledged(after, full);
+                }
+            }
+            if let Err(why) = self.hear(&mut sending, wire) {
+                return Ended::Lost(why);
+            }
+            let upto = *folded.borrow_and_update();
+            let behind = upto.saturating_sub(sending.source.position());
+            self.state
+                .behind(upto.saturating_sub(self.place.chain().position));
+            self.tap.want_values(behind > BEHIND);
+            match self.next(client, wire, &mut sending, upto) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(ended) => return ended,
+            }
+            let done = behind == 0 && wire.under_way().1 == 0;
+            if *closing.borrow() && done {
+                let _ = client.try_disconnect();
+            }
+            let wake = sending.wake(behind > 0, self.tap.has_values());
+            tokio::select! {
+                () = self.tap.urgent() => {}
+                () = wire.acknowledged.notified() => {}
+                _ = sending.cursor.changed() => {}
+                _ = folded.changed(), if behind == 0 => {}
+                _ = closing.changed() => {}
+                () = sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Waits for the city's cursor, and shows that both speak of the same journal.
+    async fn begin(&self, incoming: &Incoming) -> Result<Sending, String> {
+        let mut cursor = incoming.cursor();
+        let said = timeout(FIRST_WORD, cursor.wait_for(Option::is_some));
+        let said = match said.await {
+            Ok(Ok(said)) => said.clone(),
+            _ => None,
+        };
+        let Some(said) = said else {
+            return Err("the city does not know this box: enrol it".to_owned());
+        };
+        let own = self.place.journal();
+        if said.journal.is_some_and(|journal| journal != own) {
+            return Err("the city knows this box with another journal: enrol it anew".to_owned());
+        }
+        let city = said.chain.unwrap_or_else(|| Chain::start(own));
+        let journal = std::sync::Arc::clone(&self.handles.status.journal);
+        let known = self.place.chain();
+        let source = block_in_place(|| Source::resume(journal, own, known, city));
+        let now = Instant::now();
+        Ok(Sending {
+            source: source.map_err(|error| error.to_string())?,
+            pace: Pace::new(self.bits_per_s()),
+            cursor,
+            ends: std::collections::VecDeque::new(),
+            next_batch: now,
+            next_values: now,
+            next_health: now,
+        })
+    }
+
+    fn bits_per_s(&self) -> u64 {
+        self.configured.bits_per_s
+    }
+
+    /// The first words of a connection: all that is active, and that the box is there.
+    fn greet(&self, client: &AsyncClient, wire: &Wire, sending: &mut Sending) -> Result<(), Ended> {
+        let online = self.handles.status.online();
+        let online = serde_json::to_vec(&online).unwrap_or_default();
+        wire.queue(None);
+        client
+            .try_publish(status_topic(&self.node), QoS::AtLeastOnce, true, online)
+            .map_err(|error| Ended::Lost(error.to_string()))?;
+        self.tell(client, wire, sending, true)
+    }
+
+    /// Sends one message if there is one to send now.
+    fn next(
+        &self,
+        client: &AsyncClient,
+        wire: &Wire,
+        sending: &mut Sending,
+        upto: u64,
+    ) -> Result<bool, Ended> {
+        let now = Instant::now();
+        let (batches, all) = wire.under_way();
+        let free = now >= sending.pace.free_at();
+        let values = self.tap.has_values() && now >= sending.next_values && free;
+        let news = self.tap.is_urgent() || values || now >= sending.next_health;
+        if news && all - batches < NEWS_WINDOW {
+            self.tell(client, wire, sending, false)?;
+            return Ok(true);
+        }
+        let room = batches < sending.pace.window();
+        if !room || !free || now < sending.next_batch {
+            return Ok(false);
+        }
+        let bytes = sending.pace.bytes();
+        let checkpoint = self.tap.checkpoint_after(sending.source.position());
+        let ready = block_in_place(|| sending.source.next(bytes, upto, checkpoint))
+            .map_err(|error| Ended::Lost(error.to_string()))?;
+        let Some(ready) = ready else {
+            return Ok(false);
+        };
+        let full = ready.bytes >= bytes;
+        if !full {
+            sending.next_batch = now + LINGER;
+        }
+        sending.pace.sent(ready.payload.len());
+        sending.ends.push_back(ready.chain);
+        wire.queue(Some(full));
+        client
+            .try_publish(
+                uplink_topic(&self.node),
+                QoS::AtLeastOnce,
+                false,
+                ready.payload,
+            )
+            .map_err(|error| Ended::Lost(error.to_string()))?;
+        Ok(true)
+    }
+
+    fn tell(
+        &self,
+        client: &AsyncClient,
+        wire: &Wire,
+        sending: &mut Sending,
+        whole: bool,
+    ) -> Result<(), Ended> {
+        let now = Instant::now();
+        let mut news = News {
+            journal: self.place.journal(),
+            head: self.handles.status.journal.stats().durable,
+            sent: Millis::now(),
+            ..News::default()
+        };
+        self.tap
+            .take(&self.handles.status.twin.read(), whole, &mut news);
+        if whole || now >= sending.next_health {
+            news.health = Some(health(&self.handles, &self.data));
+            let every = Duration::from_secs(self.configured.health_s.max(1).into());
+            sending.next_health = now + every;
+        }
+        sending.next_values = now + VALUES;
+        let payload = news.encode();
+        sending.pace.sent(payload.len());
+        wire.queue(None);
+        let topic = format!("{}/{NEWS}", uplink_topic(&self.node));
+        client
+            .try_publish(topic, QoS::AtLeastOnce, false, payload)
+            .map_err(|error| Ended::Lost(error.to_string()))
+    }
+
+    /// The city says how far it is.
+    fn hear(&mut self, sending: &mut Sending, wire: &Wire) -> Result<(), String> {
+        if !sending.cursor.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let said = sending.cursor.borrow_and_update().clone();
+        let Some(said) = said else {
+            return Ok(());
+        };
+        if let Some(chain) = said.chain {
+            while let Some(end) = sending.ends.front().copied() {
+                if end.position > chain.position {
+                    break;
+                }
+                sending.ends.pop_front();
+                if end.position == chain.position && end.value != chain.value {
+                    return Err("the city has other entries than this box has sent".to_owned());
+                }
+            }
+            if chain.position > self.place.chain().position {
+                let kept = block_in_place(|| self.place.reached(chain));
+                self.release(kept);
+            }
+        }
+        // What was refused does not come by itself: begin where the city is.
+        match said.refused {
+            Some(why) if wire.under_way().0 == 0 => Err(format!("the city refuses: {why}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts on disk how far the city is.
+    pub(super) fn keep_place(&mut self) {
+        let kept = block_in_place(|| self.place.write());
+        self.release(kept);
+    }
+
+    fn release(&self, kept: Option<u64>) {
+        let Some(position) = kept else {
+            return;
+        };
+        if let Err(error) = self.handles.store.set_cursor(UPLINK_CURSOR, position) {
+            tracing::warn!(%error, "the uplink's cursor was not kept; the journal waits");
+        }
+    }
+}
+
+impl Sending {
+    /// When there is something to do at the latest.
+    fn wake(&self, behind: bool, values: bool) -> Instant {
+        let mut wake = self.next_health;
+        if behind {
+            wake = wake.min(self.next_batch.max(self.pace.free_at()));
+        }
+        if values {
+            wake = wake.min(self.next_values.max(self.pace.free_at()));
+        }
+        // What waits for an acknowledgement is woken by it.
+        wake.max(Instant::now() + Duration::from_millis(1))
+    }
+}

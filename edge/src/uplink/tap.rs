@@ -1,0 +1,168 @@
+//! What the fold changed and the city should know at once. Filled on the fold's thread, emptied by
+//! the uplink; bounded by the size of the twin, because of each thing only the newest counts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use quartier_twin::engine::Observer;
+use quartier_twin::event::Digest;
+use quartier_twin::state::{Alert, AlertKey, CommandId, Effects, Twin};
+use quartier_twin::uplink::{News, NewsValue};
+use tokio::sync::Notify;
+
+/// Between two digests of the state, and a hundred times what one takes.
+const CHECKPOINT: Duration = Duration::from_secs(10);
+const SHARE: u32 = 100;
+/// Digests that wait to be sent.
+const CHECKPOINTS: usize = 64;
+/// Values of one message.
+const VALUES: usize = 5_000;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Tap {
+    waiting: Mutex<Waiting>,
+    /// Whether values are wanted: only while the ordered entries are behind.
+    values: AtomicBool,
+    urgent: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    told: u64,
+    alerts: BTreeMap<AlertKey, Option<Alert>>,
+    commands: BTreeSet<CommandId>,
+    values: HashSet<u32>,
+    /// Orders up to this number were told.
+    orders: u64,
+    checkpoints: VecDeque<(u64, Digest)>,
+    next_checkpoint: Option<Instant>,
+}
+
+impl Observer for Tap {
+    fn changed(&self, twin: &Twin, effects: &Effects) {
+        let mut waiting = self.waiting.lock();
+        waiting.told = twin.position();
+        for (key, alert) in &effects.alerts {
+            waiting.alerts.insert(key.clone(), alert.clone());
+        }
+        waiting.commands.extend(effects.commands.iter().copied());
+        if self.values.load(Ordering::Relaxed) {
+            waiting
+                .values
+                .extend(effects.changes.iter().map(|change| change.stream));
+        }
+        waiting.checkpoint(twin);
+        if !effects.alerts.is_empty() || !effects.commands.is_empty() {
+            self.urgent.notify_one();
+        }
+    }
+}
+
+impl Waiting {
+    fn checkpoint(&mut self, twin: &Twin) {
+        let now = Instant::now();
+        if self.next_checkpoint.is_some_and(|next| now < next) {
+            return;
+        }
+        let Ok(bytes) = twin.to_bytes() else {
+            return;
+        };
+        if self.checkpoints.len() == CHECKPOINTS {
+            self.checkpoints.pop_front();
+        }
+        self.checkpoints
+            .push_back((twin.position(), Digest::of(&bytes)));
+        let pause = CHECKPOINT.max(now.elapsed() * SHARE);
+        self.next_checkpoint = Some(now + pause);
+    }
+}
+
+impl Tap {
+    /// Whether values are to be collected.
+    pub(crate) fn want_values(&self, wanted: bool) {
+        if self.values.swap(wanted, Ordering::Relaxed) && !wanted {
+            self.waiting.lock().values.clear();
+        }
+    }
+
+    /// Returns when an alert or a command has changed.
+    pub(crate) async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
+
+    /// Whether an alert or a command waits.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let waiting = self.waiting.lock();
+        !waiting.alerts.is_empty() || !waiting.commands.is_empty()
+    }
+
+    /// Whether values wait.
+    pub(crate) fn has_values(&self) -> bool {
+        !self.waiting.lock().values.is_empty()
+    }
+
+    /// The digest of the state at the next position behind `position`, where there is one.
+    pub(crate) fn checkpoint_after(&self, position: u64) -> Option<(u64, Digest)> {
+        let mut waiting = self.waiting.lock();
+        while waiting.checkpoints.front()?.0 <= position {
+            waiting.checkpoints.pop_front();
+        }
+        waiting.checkpoints.front().copied()
+    }
+
+    /// Takes what waits into `news`; with `whole`, everything that is active instead.
+    pub(crate) fn take(&self, twin: &Twin, whole: bool, news: &mut News) {
+        let mut waiting = self.waiting.lock();
+        // After a start nothing was folded yet: then the twin is as the snapshot and the journal
+        // left it.
+        waiting.told = match waiting.told {
+            0 => twin.position(),
+            told => told,
+        };
+        news.told = waiting.told;
+        news.whole = whole;
+        let alerts = std::mem::take(&mut waiting.alerts);
+        let commands = std::mem::take(&mut waiting.commands);
+        if whole {
+            let all = twin.alerts().iter();
+            news.alerts = all
+                .map(|(key, alert)| (key.clone(), Some(alert.clone())))
+                .collect();
+            news.commands = twin.commands().open().cloned().collect();
+            waiting.orders = 0;
+        } else {
+            news.alerts = alerts.into_iter().collect();
+            let known = commands
+                .into_iter()
+                .filter_map(|id| twin.commands().get(id));
+            news.commands = known.cloned().collect();
+        }
+        let orders = twin.orders_taken();
+        let untold = orders.recent().filter(|taken| taken.order > waiting.orders);
+        news.orders = untold.cloned().collect();
+        waiting.orders = orders.last;
+        let some: Vec<u32> = waiting.values.iter().copied().take(VALUES).collect();
+        for stream in some {
+            waiting.values.remove(&stream);
+            news.values.extend(value(twin, stream));
+        }
+    }
+}
+
+fn value(twin: &Twin, index: u32) -> Option<NewsValue> {
+    let stream = twin.streams().get(index as usize)?;
+    let asset = twin.assets().get(stream.asset as usize)?;
+    let metric = twin.metric_of(stream)?;
+    Some(NewsValue {
+        asset: asset.id.to_string(),
+        metric: metric.name.to_string(),
+        unit: (!metric.known).then(|| metric.unit.clone()),
+        value: stream.value,
+        time: stream.time,
+        quality: stream.quality,
+        place: asset.place,
+    })
+}
