@@ -7,6 +7,8 @@
 
 mod news;
 mod orders;
+#[cfg(test)]
+mod tests;
 mod uplinked;
 
 use std::collections::{BTreeMap, VecDeque};
