@@ -27,7 +27,7 @@ use super::incoming::Incoming;
 
 /// Pauses between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LONGEST_RETRY: Duration = Duration::from_secs(15);
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// A city that is silent for twice as long counts as gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Seconds for a connection, TLS and CONNACK included.
@@ -188,12 +188,19 @@ impl Uplink {
             }
             // What happens meanwhile is in the journal, and what is active is told anew.
             self.tap.want_values(false);
+            self.state.behind(self.behind());
             tokio::select! {
                 () = sleep(backoff.next(None)) => {}
                 _ = ended.wait_for(|ended| *ended) => break,
             }
         }
         self.keep_place();
+    }
+
+    /// Entries that the city has not, as far as it has told.
+    pub(super) fn behind(&self) -> u64 {
+        let folded = *self.handles.status.folded.borrow();
+        folded.saturating_sub(self.place.chain().position)
     }
 
     async fn connection(&mut self, backoff: &mut Backoff) -> Ended {

@@ -1,6 +1,8 @@
 //! What goes up, in order of urgency: alerts, commands and health; newest values while the entries
 //! are behind; entries.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quartier_twin::backoff::Backoff;
@@ -35,8 +37,10 @@ struct Sending {
     source: Source,
     pace: Pace,
     cursor: watch::Receiver<Option<Cursor>>,
+    /// What it said last.
+    heard: Option<Cursor>,
     /// Ends of batches that the city has not spoken of yet, in order.
-    ends: std::collections::VecDeque<Chain>,
+    ends: VecDeque<Chain>,
     next_batch: Instant,
     next_values: Instant,
     next_health: Instant,
@@ -113,7 +117,7 @@ impl Uplink {
             return Err("the city knows this box with another journal: enrol it anew".to_owned());
         }
         let city = said.chain.unwrap_or_else(|| Chain::start(own));
-        let journal = std::sync::Arc::clone(&self.handles.status.journal);
+        let journal = Arc::clone(&self.handles.status.journal);
         let known = self.place.chain();
         let source = block_in_place(|| Source::resume(journal, own, known, city));
         let now = Instant::now();
@@ -121,7 +125,8 @@ impl Uplink {
             source: source.map_err(|error| error.to_string())?,
             pace: Pace::new(self.bits_per_s()),
             cursor,
-            ends: std::collections::VecDeque::new(),
+            heard: None,
+            ends: VecDeque::new(),
             next_batch: now,
             next_values: now,
             next_health: now,
@@ -222,13 +227,11 @@ impl Uplink {
 
     /// The city says how far it is.
     fn hear(&mut self, sending: &mut Sending, wire: &Wire) -> Result<(), String> {
-        if !sending.cursor.has_changed().unwrap_or(false) {
-            return Ok(());
-        }
         let said = sending.cursor.borrow_and_update().clone();
-        let Some(said) = said else {
+        let Some(said) = said.filter(|said| sending.heard.as_ref() != Some(said)) else {
             return Ok(());
         };
+        sending.heard = Some(said.clone());
         if let Some(chain) = said.chain {
             while let Some(end) = sending.ends.front().copied() {
                 if end.position > chain.position {
