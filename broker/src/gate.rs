@@ -12,8 +12,17 @@ use crate::codec::{covers, shared};
 pub struct Peer {
     /// Remote address.
     pub address: SocketAddr,
-    /// Common name of the client certificate that the transport verified.
-    pub certificate: Option<Arc<str>>,
+    /// The client certificate that the transport verified.
+    pub certificate: Option<Certificate>,
+}
+
+/// A verified certificate with one common name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The common name.
+    pub name: Arc<str>,
+    /// SHA-256 of the certificate, DER.
+    pub sha256: [u8; 32],
 }
 
 /// What a CONNECT shows of who is there.

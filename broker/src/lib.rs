@@ -54,7 +54,7 @@ use tokio::sync::watch;
 pub use broker::{Broker, StartError};
 pub use config::{Config, Hooks, WhenFull};
 pub use disk::{Changes, Disk, DiskFailed};
-pub use gate::{Client, Gate, Granted, Login, Peer, Refused, Rights};
+pub use gate::{Certificate, Client, Gate, Granted, Login, Peer, Refused, Rights};
 pub use kept::retained_entry;
 pub use publisher::Publisher;
 pub use stats::Stats;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +22,8 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier}
 use tokio_rustls::rustls::{Error as RustlsError, InconsistentKeys, RootCertStore, ServerConfig};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+
+use crate::gate::Certificate;
 
 /// A stream after its TLS handshake.
 pub type TlsStream<S = TcpStream> = tokio_rustls::server::TlsStream<S>;
@@ -117,12 +120,12 @@ impl Tls {
         Ok(())
     }
 
-    /// The handshake of an HTTP connection (ALPN `http/1.1`); the stream, and the common name of
-    /// the client's certificate if it showed one. Has no time limit of its own.
+    /// The handshake of an HTTP connection (ALPN `http/1.1`); the stream, and the client's
+    /// certificate if it showed one. Has no time limit of its own.
     ///
     /// # Errors
     /// The client speaks no TLS or no common version, or its certificate is not valid.
-    pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, Option<Arc<str>>)>
+    pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, Option<Certificate>)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -134,7 +137,7 @@ impl Tls {
     pub(crate) async fn accept_mqtt<S>(
         &self,
         stream: S,
-    ) -> io::Result<(TlsStream<S>, Option<Arc<str>>)>
+    ) -> io::Result<(TlsStream<S>, Option<Certificate>)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -146,17 +149,20 @@ impl Tls {
 async fn handshake<S>(
     config: Arc<ServerConfig>,
     stream: S,
-) -> io::Result<(TlsStream<S>, Option<Arc<str>>)>
+) -> io::Result<(TlsStream<S>, Option<Certificate>)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let stream = TlsAcceptor::from(config).accept(stream).await?;
     let certificate = stream.get_ref().1.peer_certificates();
-    let name = match certificate.and_then(|chain| chain.first()) {
-        Some(certificate) => common_name(certificate)?,
+    let certificate = match certificate.and_then(|chain| chain.first()) {
+        Some(der) => common_name(der)?.map(|name| Certificate {
+            name,
+            sha256: Sha256::digest(der).into(),
+        }),
         None => None,
     };
-    Ok((stream, name))
+    Ok((stream, certificate))
 }
 
 /// The one common name of a verified certificate; `None` where it has none or several.

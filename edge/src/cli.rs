@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::enroll::{self, EnrollArgs};
 use crate::serve;
 
 /// A quarter's node on a small box: broker, journal, twin, rules and commands, and the uplink to
@@ -27,6 +28,8 @@ enum Command {
         )]
         config: PathBuf,
     },
+    /// Give this box its identity: a key that is made here, a certificate from the city.
+    Enroll(EnrollArgs),
 }
 
 /// Why a command failed, and with which exit code.
@@ -57,5 +60,6 @@ impl Failure {
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve { config } => serve::run(&config),
+        Command::Enroll(args) => enroll::run(&args),
     }
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod enroll;
 mod serve;
 mod uplink;
 

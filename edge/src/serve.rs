@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quartier_twin::config::Config;
 use quartier_twin::engine::Observer;
-use quartier_twin::http::Face;
+use quartier_twin::http::box_routes;
 use quartier_twin::node::{Node, Outfit};
 use quartier_twin::process::{Signals, start_logging, start_metrics};
 use quartier_twin::status::PartOf;
@@ -31,12 +31,13 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         let tap = Arc::new(Tap::default());
         let state = config.uplink.as_ref();
         let state = state.map(|uplink| Arc::new(UplinkState::new(uplink.city.to_string())));
+        let tapped = state
+            .is_some()
+            .then(|| Arc::clone(&tap) as Arc<dyn Observer>);
         let outfit = Outfit {
-            face: Face::Box,
-            observer: state
-                .is_some()
-                .then(|| Arc::clone(&tap) as Arc<dyn Observer>),
-            beside: state.iter().map(|state| part_of(state)).collect(),
+            routes: box_routes,
+            observers: tapped.into_iter().collect(),
+            beside: state.iter().map(part_of).collect(),
         };
         let node = Node::start(&config, figures, outfit)
             .await

@@ -28,11 +28,13 @@ struct CertificateGate {
 impl Gate for CertificateGate {
     fn login(&self, login: &Login<'_>) -> Result<Granted, Refused> {
         let name = login.peer.certificate.clone();
-        self.seen.lock().push(name.as_deref().map(str::to_owned));
+        self.seen
+            .lock()
+            .push(name.as_ref().map(|shown| shown.name.to_string()));
         match (name, login.password) {
             (None, None) => Err(Refused::NotAuthorized),
-            (user, _) => Ok(Granted {
-                user,
+            (shown, _) => Ok(Granted {
+                user: shown.map(|shown| shown.name),
                 credential: None,
                 roles: Arc::from([]),
                 rights: Rights::all(),

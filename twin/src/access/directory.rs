@@ -137,6 +137,22 @@ impl Directory {
         }
     }
 
+    /// What the box `node` of a quarter may do.
+    pub(super) fn rights_of_box(&self, client: &str, node: &str, quarter: String) -> Rights {
+        let quarters = [quarter];
+        let subject = Subject {
+            client,
+            user: Some(node),
+            quarters: Some(&quarters),
+            assets: None,
+        };
+        let roles = super::boxes::roles();
+        Rights {
+            publish: self.filters(Action::Publish, &roles, &subject).into(),
+            subscribe: self.filters(Action::Subscribe, &roles, &subject).into(),
+        }
+    }
+
     /// What `now` has otherwise than `self`.
     pub(super) fn changes(&self, now: &Self) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -1,7 +1,8 @@
 //! The gate of the broker: what a CONNECT shows is checked, and what follows from it is granted.
 //!
 //! 1. A verified client certificate: its common name is the user. Another user name is refused,
-//!    and a password that is sent as well must be right.
+//!    and a password that is sent as well must be right. Where the name is that of a box, it must be
+//!    the very certificate that the box was enrolled with, and the box must not be retired.
 //! 2. A password that begins with `qt_`: a token of that user.
 //! 3. Any other password: argon2id.
 //! 4. Nothing at all: the role of anonymous clients, if there is one.
@@ -22,10 +23,14 @@ use quartier_broker::{Client, Gate, Granted, Login, Refused, Rights};
 use tokio::sync::watch;
 
 use super::audit::{Audit, Record};
+use super::boxes::{self, Boxes};
 use super::directory::{Change, Directory, fingerprint};
 use super::failures::{Attempt, Failures};
 use super::token;
 use crate::config::{Mqtt, User};
+use crate::engine::Observer;
+use crate::event::Digest;
+use crate::state::{Effects, Twin};
 
 /// A hash with the parameters of `quartier user add` that no password is known for.
 pub(super) const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cXVhcnRpZXItZHVtbXktMQ$D8PjrtQvlcoJ7exZ5AC+K+SfQNB2JoWI2KWV3TK5WsE";
@@ -46,6 +51,7 @@ pub struct Access {
     key: RandomState,
     audit: Arc<Audit>,
     changes: watch::Sender<u64>,
+    boxes: Boxes,
 }
 
 /// Who a login is.
@@ -65,6 +71,7 @@ impl Access {
             key: RandomState::new(),
             audit,
             changes: watch::Sender::new(0),
+            boxes: Boxes::default(),
         }
     }
 
@@ -100,6 +107,28 @@ impl Access {
         }
     }
 
+    /// Takes the boxes of a city from its twin; connections are judged anew where they changed.
+    pub fn follow(&self, twin: &Twin) {
+        if self.boxes.follow(twin) {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Whether somebody of this name is configured.
+    pub fn is_user(&self, name: &str) -> bool {
+        self.directory().user(name).is_some()
+    }
+
+    fn rights_of(&self, directory: &Directory, client: &str, who: &Who) -> Rights {
+        let user = who.user.as_deref();
+        let of_box = user.zip(who.credential.as_deref());
+        let quarter = of_box.and_then(|(name, credential)| self.boxes.quarter(name, credential));
+        match (user, quarter) {
+            (Some(name), Some(quarter)) => directory.rights_of_box(client, name, quarter),
+            _ => directory.rights(client, user, &who.roles),
+        }
+    }
+
     /// `None`: too many failures.
     pub(super) fn attempt(&self, name: &str, from: IpAddr, now: Instant) -> Option<Attempt> {
         self.failures.attempt(name, from, now)
@@ -114,7 +143,8 @@ impl Access {
     }
 
     fn who(&self, directory: &Directory, login: &Login<'_>) -> Result<Who, Refused> {
-        let certified = login.peer.certificate.as_deref();
+        let certificate = login.peer.certificate.as_ref();
+        let certified = certificate.map(|certificate| &*certificate.name);
         if certified.is_some() && login.user.is_some() && login.user != certified {
             return Err(Refused::BadUserOrPassword);
         }
@@ -129,6 +159,12 @@ impl Access {
             roles: roles.to_vec(),
         };
         match (certified, login.user, by_password) {
+            (Some(name), _, _) if self.boxes.knows(name) => {
+                let shown = certificate.map(|certificate| Digest(certificate.sha256));
+                let credential = shown.and_then(|shown| self.boxes.credential(name, shown));
+                let credential = credential.ok_or(Refused::NotAuthorized)?;
+                Ok(who(name, credential, &boxes::roles()))
+            }
             (Some(name), _, _) => {
                 let roles = certificate_roles(directory, name).ok_or(Refused::NotAuthorized)?;
                 Ok(who(name, CERTIFICATE.to_owned(), &roles))
@@ -194,12 +230,14 @@ impl Access {
         };
         metrics::counter!("quartier_mqtt_logins_total", "result" => said).increment(1);
         let granted = result.as_ref().ok();
+        let certified = login.peer.certificate.as_ref();
+        let certified = certified.map(|certificate| &*certificate.name);
         let record = Record {
             what: "login",
             result: said,
             address: Some(login.peer.address),
             client: Some(login.client_id),
-            user: login.user.or(login.peer.certificate.as_deref()),
+            user: login.user.or(certified),
             detail: granted.and_then(|granted| granted.credential.as_deref()),
         };
         match result {
@@ -245,11 +283,19 @@ fn roles_now(directory: &Directory, client: &Client) -> Option<Vec<String>> {
     good.then(|| user.roles.clone())
 }
 
+impl Observer for Access {
+    fn changed(&self, twin: &Twin, effects: &Effects) {
+        if !effects.edges.is_empty() {
+            self.follow(twin);
+        }
+    }
+}
+
 impl Gate for Access {
     fn login(&self, login: &Login<'_>) -> Result<Granted, Refused> {
         let directory = self.directory();
         let result = self.who(&directory, login).map(|who| Granted {
-            rights: directory.rights(login.client_id, who.user.as_deref(), &who.roles),
+            rights: self.rights_of(&directory, login.client_id, &who),
             user: who.user,
             credential: who.credential.map(Into::into),
             roles: who.roles.into(),
@@ -260,6 +306,12 @@ impl Gate for Access {
 
     fn rights(&self, client: &Client) -> Option<Rights> {
         let directory = self.directory();
+        if let Some((name, credential)) = client.user.as_deref().zip(client.credential.as_deref())
+            && boxes::is_credential(credential)
+        {
+            let quarter = self.boxes.quarter(name, credential)?;
+            return Some(directory.rights_of_box(&client.id, name, quarter));
+        }
         let roles = roles_now(&directory, client)?;
         Some(directory.rights(&client.id, client.user.as_deref(), &roles))
     }

@@ -6,6 +6,7 @@
 //! at all.
 
 mod audit;
+mod boxes;
 mod directory;
 mod failures;
 mod gate;

@@ -31,6 +31,8 @@ pub enum Right {
     Spread,
     /// Ask for commands and judge those that wait.
     Command,
+    /// Invite, drain and retire boxes.
+    Fleet,
     /// See values that speak of a household or a person.
     Personal,
 }
@@ -61,7 +63,7 @@ impl Principal {
         here && self.roles.iter().any(|role| match right {
             Right::Deploy => matches!(role.as_str(), "lab" | "operator"),
             Right::Command => matches!(role.as_str(), "utility" | "operator"),
-            Right::Spread | Right::Personal => role == "operator",
+            Right::Spread | Right::Personal | Right::Fleet => role == "operator",
         })
     }
 }
@@ -72,7 +74,7 @@ impl Right {
         match self {
             Self::Deploy => "lab or operator",
             Self::Command => "utility or operator",
-            Self::Spread | Self::Personal => "operator",
+            Self::Spread | Self::Personal | Self::Fleet => "operator",
         }
     }
 }
@@ -139,6 +141,7 @@ mod tests {
             Right::Spread,
             Right::Command,
             Right::Personal,
+            Right::Fleet,
         ];
         let (operator, device) = (principal("operator", None), principal("device", None));
         for right in all {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use argon2::{Argon2, PasswordHash, PasswordHasher as _};
 use jiff::{Timestamp, ToSpan as _};
-use quartier_broker::{Client, Gate as _, Granted, Login, Peer, Refused, Rights};
+use quartier_broker::{Certificate, Client, Gate as _, Granted, Login, Peer, Refused, Rights};
 
 use super::token::{has_hash, parse};
 use super::*;
@@ -85,7 +85,10 @@ impl Show<'_> {
     fn peer(&self) -> Peer {
         Peer {
             address: SocketAddr::from(([192, 0, 2, self.from], 1)),
-            certificate: self.certificate.map(Into::into),
+            certificate: self.certificate.map(|name| Certificate {
+                name: name.into(),
+                sha256: [0; 32],
+            }),
         }
     }
 }

@@ -9,22 +9,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use jiff::civil::Date;
-use jiff::{ToSpan as _, Zoned};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 
 use super::{Failure, Outcome, because};
 use crate::model::is_name;
+use crate::pki::{Authority, params};
+
+pub(super) use crate::pki::DAYS;
 
 const CA: &str = "ca";
 const SERVER: &str = "server";
 /// Ten years: every device would have to learn a new one.
 const CA_DAYS: i64 = 3650;
-/// The longest that common clients accept of a server.
-pub(super) const DAYS: i64 = 825;
 
 /// Certificates for TLS.
 #[derive(Debug, Subcommand)]
@@ -166,43 +164,16 @@ fn device(ca: &Path, name: &str, days: i64, folder: &Path) -> anyhow::Result<Wri
     )
 }
 
-/// Valid from yesterday on, because clocks differ.
-fn params(name: &str, days: i64, hosts: &[String]) -> anyhow::Result<CertificateParams> {
-    let mut params =
-        CertificateParams::new(hosts).map_err(because(format!("--host {}", hosts.join(", "))))?;
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, name);
-    params.distinguished_name = subject;
-    let today = Zoned::now().date();
-    let day = |date: Date| -> anyhow::Result<_> {
-        let (month, day) = (u8::try_from(date.month())?, u8::try_from(date.day())?);
-        Ok(date_time_ymd(date.year().into(), month, day))
-    };
-    params.not_before = day(today.checked_sub(1.day())?)?;
-    params.not_after = day(today.checked_add(days.days())?)?;
-    Ok(params)
-}
-
 fn signed(
     ca: &Path,
-    mut params: CertificateParams,
+    params: CertificateParams,
     purpose: ExtendedKeyUsagePurpose,
     folder: &Path,
     name: &str,
 ) -> anyhow::Result<Written> {
-    let read = |file: &str| {
-        let path = ca.join(file);
-        let cannot = "cannot be read; `quartier cert ca` makes it";
-        fs::read_to_string(&path).map_err(because(format!("{}: {cannot}", path.display())))
-    };
-    let unusable = || format!("{}: not a certificate authority", ca.display());
-    let key = KeyPair::from_pem(&read("ca.key")?).map_err(because(unusable()))?;
-    let issuer = Issuer::from_ca_cert_pem(&read("ca.crt")?, key).map_err(because(unusable()))?;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![purpose];
-    params.use_authority_key_identifier_extension = true;
+    let authority = Authority::read(ca)?;
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &issuer)?.pem();
+    let certificate = authority.sign(params, purpose, &key)?;
     write(folder, name, &certificate, &key)
 }
 

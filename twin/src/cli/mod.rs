@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod decision;
 mod demo;
+mod edge;
 mod edit;
 mod node_client;
 mod plot;
@@ -52,6 +53,9 @@ enum Command {
     /// A lab's rules: begin, build, test, sign, deploy.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// The boxes of a city: invite, list, drain, retire.
+    #[command(subcommand)]
+    Edge(edge::EdgeCommand),
     /// Who may log in.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -143,6 +147,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Area(args) => area::run(&args),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Edge(command) => edge::run(&command),
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Cert(command) => cert::run(&command),

@@ -18,7 +18,7 @@ pub(super) fn run(path: &Path) -> Outcome {
     let figures = start_metrics()?;
     runtime()?.block_on(async {
         let mut signals = Signals::listen().map_err(Failure::fault)?;
-        let node = Node::start(&config, figures, Outfit::default())
+        let node = Node::start(&config, figures, Outfit::city())
             .await
             .map_err(Failure::usage)?;
         signals.serve(&node).await;

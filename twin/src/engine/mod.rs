@@ -60,7 +60,7 @@ pub struct Parts {
     /// The plugins.
     pub workers: Workers,
     /// Who else hears what follows, after the topics.
-    pub observer: Option<Arc<dyn Observer>>,
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 /// Hears what the fold changed, on the fold's thread: must be quick.
@@ -92,7 +92,7 @@ impl Engine {
             snapshot_entries,
             mqtt,
             workers,
-            observer,
+            observers,
         } = parts;
         let twin = recovered.twin;
         let position = twin.read().position();
@@ -105,7 +105,7 @@ impl Engine {
             reader: recovered.reader,
             mqtt,
             workers,
-            observer,
+            observers,
             snapshots: Arc::new(snapshots),
             store,
             snapshot_entries,
@@ -161,7 +161,7 @@ struct FoldThread {
     reader: Box<dyn Reader>,
     mqtt: Mqtt,
     workers: Workers,
-    observer: Option<Arc<dyn Observer>>,
+    observers: Vec<Arc<dyn Observer>>,
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
     snapshot_entries: u64,
@@ -281,7 +281,7 @@ impl FoldThread {
     fn tell(&self) {
         let twin = self.twin.read();
         topics::publish(&twin, &self.effects, &self.mqtt);
-        if let Some(observer) = &self.observer {
+        for observer in &self.observers {
             observer.changed(&twin, &self.effects);
         }
     }

@@ -9,6 +9,7 @@ mod caller;
 mod cells;
 mod commands;
 mod decisions;
+mod edges;
 mod health;
 mod lists;
 mod mqtt_ws;
@@ -21,6 +22,7 @@ mod tests;
 mod tls;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
@@ -37,6 +39,7 @@ use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 
 use crate::access::Access;
+use crate::edges::Invitations;
 use crate::plugins::{Deployer, Logs};
 use crate::recorder::Recorder;
 use crate::status::Status;
@@ -48,21 +51,15 @@ pub use asyncapi::Entrances;
 pub use mqtt_ws::WebSockets;
 pub use tls::TlsListener;
 
-/// What a node shows over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Face {
-    /// Everything.
-    #[default]
-    City,
-    /// Health, figures and a page for whoever stands in front of the box.
-    Box,
-}
+/// The paths of a node beside health and figures: [`city_routes`] or [`box_routes`]. Which of both
+/// is known when the program is built, so that a box has nothing of a city in it.
+pub type Routes = fn() -> Router<Api>;
 
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct Api {
     /// Which paths there are.
-    pub face: Face,
+    pub routes: Routes,
     /// The node and its twin.
     pub status: Arc<Status>,
     /// Dead letters.
@@ -75,6 +72,10 @@ pub struct Api {
     pub recorder: Recorder,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// Boxes that are invited.
+    pub invitations: Arc<Invitations>,
+    /// Folder of the authority that signs the certificates of boxes.
+    pub authority: Option<PathBuf>,
     /// Figures in Prometheus' text format.
     pub figures: PrometheusHandle,
     /// Where MQTT clients connect.
@@ -122,15 +123,10 @@ where
 }
 
 fn router(api: Api) -> Router {
-    let router = Router::new()
+    (api.routes)()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics));
-    let router = match api.face {
-        Face::City => router.merge(city()),
-        Face::Box => router,
-    };
-    router
+        .route("/metrics", get(health::metrics))
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .layer(CompressionLayer::new())
         .layer(CorsLayer::permissive())
@@ -138,7 +134,13 @@ fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-fn city() -> Router<Api> {
+/// What a box shows to whoever stands in front of it.
+pub fn box_routes() -> Router<Api> {
+    Router::new()
+}
+
+/// The whole API.
+pub fn city_routes() -> Router<Api> {
     Router::new()
         .route("/openapi.json", get(openapi))
         .route("/asyncapi.json", get(asyncapi::asyncapi))
@@ -172,6 +174,7 @@ fn city() -> Router<Api> {
         .route("/rules", get(rules::index))
         .route("/rules/{plugin}", get(rules::one))
         .merge(plugins::routes())
+        .merge(edges::routes())
 }
 
 #[derive(OpenApi)]
@@ -194,6 +197,13 @@ fn city() -> Router<Api> {
         decisions::one,
         rules::index,
         rules::one,
+        edges::list,
+        edges::one,
+        edges::enrol::invite,
+        edges::enrol::enrol,
+        edges::judge::drain,
+        edges::judge::resume,
+        edges::judge::retire,
         plugins::list,
         plugins::one,
         plugins::deploy,

@@ -26,6 +26,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
+use crate::edges::{InvitationError, Invitations};
 use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Workers};
 use crate::event::Decision;
 use crate::external::{self, External};
@@ -120,20 +121,34 @@ pub enum StartError {
     /// The InfluxDB sink cannot work as configured.
     #[error(transparent)]
     Influx(#[from] influx::ConfigError),
+    /// The invitations of boxes cannot be read.
+    #[error(transparent)]
+    Invitations(#[from] InvitationError),
     /// No thread, or a folder that cannot be made.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
 /// What a node is beside its configuration.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Outfit {
     /// What it shows over HTTP.
-    pub face: http::Face,
+    pub routes: http::Routes,
     /// Who hears what the fold changes.
-    pub observer: Option<Arc<dyn Observer>>,
+    pub observers: Vec<Arc<dyn Observer>>,
     /// Parts that run beside it, for its status.
     pub beside: Vec<PartOf>,
+}
+
+impl Outfit {
+    /// Of `quartier`.
+    pub fn city() -> Self {
+        Self {
+            routes: http::city_routes,
+            observers: Vec::new(),
+            beside: Vec::new(),
+        }
+    }
 }
 
 /// What runs beside the node works with these.
@@ -223,6 +238,7 @@ impl Node {
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
         let audit = Arc::new(Audit::open(data.path())?);
         let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
+        access.follow(&twin.read());
         let hooks = Hooks {
             gate: Arc::clone(&access) as Arc<dyn Gate>,
             intake: Arc::new(intake),
@@ -257,6 +273,8 @@ impl Node {
             Arc::clone(&logs),
         )?;
         let plugins = Box::new(workers.stats());
+        let mut observers = outfit.observers;
+        observers.push(Arc::clone(&access) as Arc<dyn Observer>);
         let engine = Engine::start(Parts {
             recovered,
             journal: Arc::clone(&journal),
@@ -265,7 +283,7 @@ impl Node {
             snapshot_entries: config.journal.snapshot_entries,
             mqtt: mqtt.clone(),
             workers,
-            observer: outfit.observer,
+            observers,
         })?;
 
         let mut outputs = Vec::new();
@@ -320,13 +338,15 @@ impl Node {
             ended: ended.clone(),
         };
         let api = http::Api {
-            face: outfit.face,
+            routes: outfit.routes,
             status: Arc::clone(&status),
             store: Arc::clone(&store),
             deployer,
             logs,
             recorder,
             access: Arc::clone(&access),
+            invitations: Arc::new(Invitations::open(data.path())?),
+            authority: config.edge.ca_dir.clone(),
             figures,
             entrances: match (&config.mqtt.external, mqtt_address) {
                 (Some(address), _) => http::Entrances::External(address.clone()),

@@ -40,6 +40,17 @@ impl Deployer {
         }
     }
 
+    /// Labs: id, keys, quarters.
+    pub fn labs(&self) -> Vec<(String, Vec<String>, Vec<String>)> {
+        let keys = |lab: &Lab| lab.keys.iter().map(ToString::to_string).collect();
+        let labs = self.labs.values();
+        let mut labs: Vec<_> = labs
+            .map(|lab| (lab.id.clone(), keys(lab), lab.quarters.clone()))
+            .collect();
+        labs.sort();
+        labs
+    }
+
     /// The programs.
     pub fn artifacts(&self) -> &Arc<Artifacts> {
         &self.artifacts

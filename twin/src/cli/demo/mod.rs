@@ -90,7 +90,7 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     }
     let figures = start_metrics()?;
     runtime()?.block_on(async {
-        let node = Node::start(&config, figures, Outfit::default())
+        let node = Node::start(&config, figures, Outfit::city())
             .await
             .map_err(Failure::usage)?;
         let mqtt = node.mqtt_address().unwrap_or(config.mqtt.listen);

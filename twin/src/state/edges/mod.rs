@@ -168,6 +168,11 @@ impl Edge {
         self.chain.map(|_| self.replica.now())
     }
 
+    /// Last position of the box's journal that it told.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
     /// Entries that the box has and the city has not, as far as the box has told.
     pub fn behind(&self) -> u64 {
         self.head.saturating_sub(self.received())

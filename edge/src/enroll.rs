@@ -1,0 +1,198 @@
+//! `quartier-edge enroll`: the box's identity. The key is made here and stays here; what the city
+//! says counts because it is signed with the secret of the invitation, over whatever connection.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use quartier_twin::enrol::{EnrolAnswer, EnrolAsk, Identity, Purpose, Token};
+use rcgen::{CertificateParams, KeyPair};
+use reqwest::Url;
+use toml::Value;
+
+use crate::cli::Failure;
+
+const TIME: Duration = Duration::from_secs(60);
+
+/// Where the city is, and the invitation.
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArgs {
+    /// The city's API.
+    #[arg(long, value_name = "URL")]
+    city: Url,
+    /// What `quartier edge invite` printed; good once.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "QUARTIER_ENROL_TOKEN",
+        hide_env_values = true
+    )]
+    token: Token,
+    /// Folder for certificate, key and configuration.
+    #[arg(long, value_name = "DIR", default_value = "/etc/quartier-edge")]
+    out: PathBuf,
+    /// Folder of the journal, for the configuration.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/quartier-edge")]
+    data: PathBuf,
+    /// Replace the identity that is there.
+    #[arg(long)]
+    replace: bool,
+}
+
+const CERTIFICATE: &str = "box.crt";
+const KEY: &str = "box.key";
+const CA: &str = "ca.crt";
+const CONFIG: &str = "quartier.toml";
+
+pub(crate) fn run(args: &EnrollArgs) -> Result<(), Failure> {
+    enroll(args).map_err(Failure::fault)
+}
+
+fn enroll(args: &EnrollArgs) -> Result<()> {
+    let host = args
+        .city
+        .host_str()
+        .context("--city: there is no host in it")?;
+    let file = |name: &str| args.out.join(name);
+    if file(KEY).exists() && !args.replace {
+        bail!(
+            "{}: this box has an identity; --replace takes another",
+            file(KEY).display()
+        );
+    }
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    // Before the token is used: a folder that cannot be written would waste it.
+    let beside = file("box.key.new");
+    let key = KeyPair::generate()?;
+    write(&beside, &key.serialize_pem(), 0o600)?;
+    let csr = CertificateParams::default()
+        .serialize_request(&key)?
+        .pem()?;
+    let answer = ask(args, csr)?;
+    let identity = understood(&args.token, &answer)?;
+    fs::rename(&beside, file(KEY)).with_context(|| file(KEY).display().to_string())?;
+    write(&file(CERTIFICATE), &identity.certificate, 0o644)?;
+    write(&file(CA), &identity.ca, 0o644)?;
+    println!(
+        "{} is enrolled as the box of {}",
+        identity.node, identity.quarter
+    );
+    for name in [CERTIFICATE, KEY, CA] {
+        println!("{}", file(name).display());
+    }
+    let config = file(CONFIG);
+    if config.exists() {
+        println!("{}: left as it is; it should say", config.display());
+        println!("{}", uplink(&identity, host));
+    } else {
+        write(&config, &configuration(&identity, host, &args.data), 0o640)?;
+        println!("{}", config.display());
+    }
+    println!("now: systemctl restart quartier-edge");
+    Ok(())
+}
+
+fn ask(args: &EnrollArgs, csr: String) -> Result<EnrolAnswer> {
+    let url = args.city.join("api/v1/edges/enrol")?;
+    let mac = args.token.key().sign(Purpose::Ask, &csr);
+    let id = args.token.id.clone();
+    let body = serde_json::to_vec(&EnrolAsk { id, csr, mac })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answered = runtime.block_on(async {
+        // Who answers shows that it has the secret, so the certificate need not be known yet.
+        let client = reqwest::Client::builder()
+            .timeout(TIME)
+            .danger_accept_invalid_certs(true)
+            .no_proxy()
+            .build()?;
+        let request = client.post(url.clone()).body(body);
+        let answer = request
+            .header("content-type", "application/json")
+            .send()
+            .await?;
+        Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
+    });
+    let (status, body) = answered.with_context(|| url.to_string())?;
+    if !status.is_success() {
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let detail = problem.get("detail").and_then(serde_json::Value::as_str);
+        bail!("{url}: {}", detail.unwrap_or(status.as_str()));
+    }
+    serde_json::from_slice(&body).with_context(|| format!("{url}: the answer is not understood"))
+}
+
+fn understood(token: &Token, answer: &EnrolAnswer) -> Result<Identity> {
+    let signed = token
+        .key()
+        .has_signed(Purpose::Answer, &answer.identity, &answer.mac);
+    if !signed {
+        bail!("the answer does not come from the city that gave the token; nothing was written");
+    }
+    Ok(serde_json::from_str(&answer.identity)?)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(mode);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+    });
+    written.with_context(|| path.display().to_string())
+}
+
+fn quoted(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn uplink(identity: &Identity, host: &str) -> String {
+    let port = identity.mqtts_port.unwrap_or(8883);
+    format!(
+        "[uplink]\ncity = {}\nca_file = \"{CA}\"\ncert_file = \"{CERTIFICATE}\"\n\
+         key_file = \"{KEY}\"\n",
+        quoted(&format!("mqtts://{host}:{port}"))
+    )
+}
+
+/// One page, with what is usual for an SD card.
+fn configuration(identity: &Identity, host: &str, data: &Path) -> String {
+    let mut text = format!(
+        "# A box of the quarter {quarter}. `quartier-edge serve` reads it; keys are explained in\n\
+         # docs/operators.md.\n\
+         [node]\nname = {node}\nrole = \"edge\"\ndata = {data}\n\n\
+         # Devices of the quarter connect here; for more than this machine give it an address and\n\
+         # users (`[[mqtt.user]]`).\n\
+         [mqtt]\nlisten = \"127.0.0.1:1883\"\n\n\
+         # Health, figures and a page about the box.\n\
+         [http]\nlisten = \"127.0.0.1:8080\"\n\n\
+         {uplink}# Bits a second that may be sent; 0 is any.\nbits_per_s = 0\n\n\
+         # What is kept while the city cannot be reached, and what happens when it is full:\n\
+         # \"refuse\" (devices wait) or \"drop_oldest\".\n\
+         [journal]\nquota_bytes = 4_000_000_000\nwhen_full = \"refuse\"\nkeep_bytes = 200_000_000\n\
+         segment_bytes = 16_777_216\n\n\
+         [[quarter]]\nid = {id}\nname = {name}\ntimezone = {timezone}\n",
+        quarter = identity.quarter,
+        node = quoted(&identity.node),
+        data = quoted(&data.to_string_lossy()),
+        uplink = uplink(identity, host),
+        id = quoted(&identity.quarter),
+        name = quoted(&identity.quarter_name),
+        timezone = quoted(&identity.timezone),
+    );
+    for (id, keys, quarters) in &identity.labs {
+        let list = |items: &[String]| Value::from(items.to_vec());
+        text.push_str(&format!(
+            "\n[[lab]]\nid = {}\nkeys = {}\nquarters = {}\n",
+            quoted(id),
+            list(keys),
+            list(quarters)
+        ));
+    }
+    text
+}
