@@ -181,7 +181,8 @@ class Card:
         os.mkdir(self.mount_point)
 
     def make(self):
-        run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+        run("mkfs.ext4", "-q", "-F", "-b", str(BLOCK),
+            "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
             self.image)
         self.mount()
 

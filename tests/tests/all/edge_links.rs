@@ -1,1 +1,225 @@
-//! x
+//! A box and its city over bad links. For each: all readings arrive once and in order, and the
+//! states of the two for the quarter are equal byte for byte at the same position.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quartier_tests::{
+    CITY, City, Conditions, Load, LoadOptions, Net, Node, NodeConfig, Side, Way, counters,
+    eventually, pause,
+};
+
+const BOX: &str = "box-1";
+const DEVICES: usize = 4;
+/// Readings of a device; with [`IN_FLIGHT`] and the journal's pace the load takes ten seconds.
+const READINGS: u64 = 800;
+const IN_FLIGHT: usize = 20;
+/// How long a bad condition lasts.
+const TROUBLE: Duration = Duration::from_secs(8);
+const WAIT: Duration = Duration::from_secs(120);
+
+/// A city and a box in two namespaces, connected.
+struct Rig {
+    net: Arc<Net>,
+    city: City,
+    edge: Node,
+}
+
+impl Rig {
+    fn new() -> Option<Self> {
+        let net = Arc::new(Net::new()?);
+        let city = City::start(
+            NodeConfig {
+                inside: Some((Arc::clone(&net), Side::City)),
+                ..NodeConfig::of("johannstadt")
+            },
+            SocketAddr::from((CITY, 8883)),
+        );
+        let identity = city.enrol(BOX, "johannstadt");
+        let edge = Node::start(NodeConfig {
+            inside: Some((Arc::clone(&net), Side::Box)),
+            ..identity.config()
+        });
+        let rig = Self { net, city, edge };
+        rig.connected();
+        Some(rig)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.edge.figure("quartier_uplink_connected") == 1.0
+    }
+
+    fn connected(&self) {
+        eventually("the box is connected", WAIT, || match self.is_connected() {
+            true => Ok(()),
+            false => Err(self.edge.json("/readyz").to_string()),
+        });
+    }
+
+    fn load(&self) -> Load {
+        let options = LoadOptions {
+            in_flight: IN_FLIGHT,
+            most: READINGS,
+            ..LoadOptions::new("johannstadt", DEVICES)
+        };
+        Load::start(self.edge.mqtt(), &options)
+    }
+
+    /// All of the load is at the city, once and in order, and box and replica are the same.
+    fn assert_arrived(&self, load: Load) {
+        let sent = load.finish(WAIT);
+        self.edge.settle();
+        let position = self.edge.figure("quartier_journal_position") as u64;
+        eventually("the city has all", WAIT, || {
+            let edge = self.city.edge(BOX);
+            match edge["position"].as_u64() >= Some(position) {
+                true => Ok(()),
+                false => Err(format!("{position}: {edge:#}")),
+            }
+        });
+        let edge = self.city.edge(BOX);
+        assert_eq!(
+            edge["readings"],
+            DEVICES as u64 * READINGS,
+            "each once: {edge:#}"
+        );
+        assert_eq!(edge["lost"], serde_json::json!([]), "{edge:#}");
+        assert_eq!(edge["refused"], 0, "{edge:#}");
+        self.city.node.settle();
+        let found = counters(self.city.node.mqtt(), "uptime", |f| f.len() == DEVICES);
+        for one in &sent {
+            let newest = (READINGS - 1) as f64;
+            assert_eq!(
+                found.get(&one.asset),
+                Some(&(newest, READINGS)),
+                "{}",
+                one.asset
+            );
+        }
+        for wrong in ["out_of_order", "corrected", "late"] {
+            let figure = self.city.node.figure(&format!("quartier_twin_{wrong}"));
+            assert_eq!(figure, 0.0, "{wrong} at the city");
+        }
+        self.city.is_equal(BOX, position, WAIT);
+        self.same_journal();
+        for node in [&self.edge, &self.city.node] {
+            assert!(!node.log().contains("panicked"), "{}", node.log());
+        }
+    }
+
+    /// The box and the city have the same value of the hash chain at the same position.
+    fn same_journal(&self) {
+        eventually("both have the same chain", WAIT, || {
+            let file = self.edge.folder().join("data/uplink/chain");
+            let own = std::fs::read_to_string(file).unwrap_or_default();
+            let edge = self.city.edge(BOX);
+            let value = edge["chain"].as_str().unwrap_or_default();
+            let city = format!("{} {value}", edge["position"]);
+            match own.trim() == city {
+                true => Ok(()),
+                false => Err(format!("{own}, {city}")),
+            }
+        });
+    }
+
+    fn lost(&self, way: Way) -> u64 {
+        self.net.packets(way).1
+    }
+}
+
+/// With the link as given all the time.
+fn over(conditions: Conditions) -> Option<Rig> {
+    let rig = Rig::new()?;
+    rig.net.set_both(conditions);
+    let load = rig.load();
+    rig.assert_arrived(load);
+    Some(rig)
+}
+
+/// With the link cut in these directions while the load runs.
+fn with_cut(ways: &[Way]) {
+    let Some(rig) = Rig::new() else { return };
+    let load = rig.load();
+    pause(Duration::from_secs(1));
+    for way in ways {
+        rig.net.set(*way, Conditions::cut());
+    }
+    pause(TROUBLE);
+    for way in ways {
+        assert!(rig.lost(*way) > 0, "nothing was cut");
+        rig.net.set(*way, Conditions::default());
+    }
+    rig.assert_arrived(load);
+}
+
+#[test]
+fn over_a_delay_of_300_ms_all_arrives_once_and_both_are_equal() {
+    over(Conditions {
+        delay_ms: 150,
+        jitter_ms: 20,
+        ..Conditions::default()
+    });
+}
+
+#[test]
+fn with_5_percent_loss_all_arrives_once_and_both_are_equal() {
+    let rig = over(Conditions {
+        delay_ms: 10,
+        loss: 0.05,
+        ..Conditions::default()
+    });
+    let Some(rig) = rig else { return };
+    assert!(rig.lost(Way::Up) > 0 && rig.lost(Way::Down) > 0);
+}
+
+#[test]
+fn over_64_kbit_s_all_arrives_once_and_both_are_equal() {
+    over(Conditions {
+        delay_ms: 30,
+        rate_bits: 64_000,
+        ..Conditions::default()
+    });
+}
+
+#[test]
+fn over_a_link_that_flaps_every_2_s_all_arrives_once_and_both_are_equal() {
+    let Some(rig) = Rig::new() else { return };
+    let load = rig.load();
+    for _ in 0..3 {
+        pause(Duration::from_secs(2));
+        rig.net.set_both(Conditions::cut());
+        pause(Duration::from_secs(2));
+        rig.net.set_both(Conditions::default());
+    }
+    assert!(rig.lost(Way::Up) > 0, "nothing was cut");
+    rig.assert_arrived(load);
+}
+
+#[test]
+fn after_a_cut_of_the_way_up_only_all_arrives_once_and_both_are_equal() {
+    with_cut(&[Way::Up]);
+}
+
+#[test]
+fn after_a_cut_of_the_way_down_only_all_arrives_once_and_both_are_equal() {
+    with_cut(&[Way::Down]);
+}
+
+#[test]
+fn after_the_box_has_another_address_all_arrives_once_and_both_are_equal() {
+    let Some(rig) = Rig::new() else { return };
+    let load = rig.load();
+    pause(Duration::from_secs(2));
+    rig.net.move_box([10, 77, 0, 3].into());
+    eventually(
+        "the box sees that it has lost its city",
+        WAIT,
+        || match rig.is_connected() {
+            true => Err("connected".to_owned()),
+            false => Ok(()),
+        },
+    );
+    rig.connected();
+    rig.assert_arrived(load);
+}
