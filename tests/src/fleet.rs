@@ -16,6 +16,17 @@ use crate::wait::eventually;
 /// Longest run of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the operator of the city logs in with, and the hash of its secret in the configuration.
+const TOKEN: &str = "qt_01_boxes";
+const OPERATOR: &str = "[[mqtt.user]]
+name = \"operator\"
+roles = [\"operator\"]
+[[mqtt.token]]
+id = \"01\"
+user = \"operator\"
+hash = \"ff1f51bdc88ddff105542b5e621a9f793c40f314e8b46caa84fcf2c9cd39eb7e\"
+";
+
 /// A city.
 #[derive(Debug)]
 pub struct City {
@@ -40,7 +51,7 @@ impl City {
         let text = |path: PathBuf| path.display().to_string();
         let mqtt = format!(
             "tls_listen = \"{mqtts}\"\ncert_file = \"{}\"\nkey_file = \"{}\"\n\
-             client_ca_file = \"{}\"\n{}",
+             client_ca_file = \"{}\"\n{}\n{OPERATOR}",
             text(server.join("server.crt")),
             text(server.join("server.key")),
             text(ca.join("ca.crt")),
@@ -48,6 +59,8 @@ impl City {
         );
         let more = format!("\n[edge]\nca_dir = \"{}\"\n{}", text(ca), config.more);
         let node = Node::start(NodeConfig {
+            // Who is not logged in may look.
+            anonymous: "dashboard".to_owned(),
             mqtt,
             more,
             ..config
@@ -66,7 +79,11 @@ impl City {
     /// Enrols a box of `quarter`: `quartier-edge enroll` with an invitation; its identity.
     pub fn enrol(&self, name: &str, quarter: &str) -> Identity {
         let invitation = json!({ "node": name, "quarter": quarter, "why": "a test" });
-        let fields = [("Content-Type", "application/json")];
+        let bearer = format!("Bearer {TOKEN}");
+        let fields = [
+            ("Content-Type", "application/json"),
+            ("Authorization", &bearer),
+        ];
         let body = invitation.to_string();
         let answer = send(
             self.node.http(),

@@ -24,7 +24,7 @@ pub fn counters(
     let (mut client, code) =
         Client::connect(server, &ConnectOptions::new(&id)).unwrap_or_else(|e| failed(e));
     assert_eq!(code, 0, "the node lets nobody in");
-    let subscribed = client.subscribe("twin/v1/#", 0);
+    let subscribed = client.subscribe("twin/v1/+/#", 0);
     let (_, before) = subscribed.unwrap_or_else(|e| failed(e));
     let mut found = BTreeMap::new();
     let end = Instant::now() + PATIENCE;

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use rustix::fs::statvfs;
+
 /// The files of a journal as the writer sees them.
 pub(super) trait Disk: Send + Sync + 'static {
     /// Creates a file that must not exist yet.
@@ -14,6 +16,10 @@ pub(super) trait Disk: Send + Sync + 'static {
 
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Bytes free in a folder for users who are not root; as many as there can be where that is
+    /// not known.
+    fn free(&self, path: &Path) -> u64;
 }
 
 /// A file that only grows at its end.
@@ -47,6 +53,10 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         sync_dir(path)
+    }
+
+    fn free(&self, path: &Path) -> u64 {
+        statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }
 

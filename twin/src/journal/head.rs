@@ -218,6 +218,12 @@ impl Shared {
     }
 
     pub(super) fn release(&self, upto: u64) {
+        self.give_up(upto, self.options.keep_bytes);
+    }
+
+    /// Deletes what is released while all segments together take more than `keep_bytes`; whether
+    /// there was anything.
+    pub(super) fn give_up(&self, upto: u64, keep_bytes: u64) -> bool {
         let mut gone = Vec::new();
         {
             let mut head = self.head.lock();
@@ -227,7 +233,7 @@ impl Shared {
                 head.forget_frames(|frame, _| frame.last() <= upto);
             }
             let mut bytes: u64 = head.segments.iter().map(|segment| segment.bytes).sum();
-            while bytes > self.options.keep_bytes
+            while bytes > keep_bytes
                 && head
                     .segments
                     .get(1)
@@ -238,9 +244,11 @@ impl Shared {
                 gone.extend(segment);
             }
         }
+        let any = !gone.is_empty();
         for segment in gone {
             self.delete(segment);
         }
+        any
     }
 
     /// Deletes the oldest segment whoever still wants it; `false` when only the last is left.

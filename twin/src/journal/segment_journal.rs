@@ -48,6 +48,9 @@ pub struct Options {
     pub pending_bytes: usize,
     /// Bytes of recent frames kept in memory until they are released.
     pub memory_bytes: usize,
+    /// Bytes that stay free on the disk, for what is beside the journal and does not survive a
+    /// full disk as well as the journal does.
+    pub reserve_bytes: u64,
     /// A position that is known to have been handed out, from cursors and snapshots: the journal
     /// goes on behind it even where its files end before.
     pub floor: u64,
@@ -63,6 +66,7 @@ impl Default for Options {
             commit_window: Duration::from_millis(2),
             pending_bytes: 16 << 20,
             memory_bytes: 32 << 20,
+            reserve_bytes: 0,
             floor: 0,
         }
     }

@@ -162,6 +162,9 @@ impl Writer {
     fn store(&mut self, first: u64, count: u32, buffer: &mut [u8]) -> Result<(), Fault> {
         let len = buffer.len() as u64;
         self.make_room();
+        if self.disk.free(&self.shared.dir) < self.shared.options.reserve_bytes + len {
+            return Err(Fault::NoSpace);
+        }
         let full = self.bytes + len > self.shared.options.segment_bytes;
         if full && self.bytes > SEGMENT_HEADER as u64 {
             self.begin_segment(first)?;
@@ -224,7 +227,10 @@ impl Writer {
         if first_time {
             tracing::error!("the disk under the journal is full; no entries are taken");
         }
-        if self.shared.options.when_full == WhenFull::DropOldest && self.shared.drop_oldest() {
+        // First what is kept though nobody needs it.
+        let dropped = self.shared.give_up(0, 0)
+            || (self.shared.options.when_full == WhenFull::DropOldest && self.shared.drop_oldest());
+        if dropped {
             return Ok(());
         }
         let mut pending = self.shared.pending.lock();

@@ -48,6 +48,9 @@ use crate::topics::TwinTopics;
 use declared::Declared;
 use door::{Door, Front, Ports, broker_config, load_tls};
 
+/// Bytes of the disk for store, snapshots and audit: a store that could not write once needs a
+/// restart, the journal waits.
+const RESERVE: u64 = 16 << 20;
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -547,6 +550,7 @@ fn open_journal(
             WhenFull::DropOldest => journal::WhenFull::DropOldest,
         },
         commit_window: config.sync_window(),
+        reserve_bytes: RESERVE,
         ..journal::Options::default()
     };
     Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))

@@ -57,6 +57,10 @@ impl FaultDisk {
         self.state.lock().room = Some(room);
     }
 
+    pub(super) fn room(&self) -> Option<usize> {
+        self.state.lock().room
+    }
+
     pub(super) fn make_room(&self) {
         self.state.lock().room = None;
     }
@@ -142,6 +146,11 @@ impl Disk for FaultDisk {
             .values_mut()
             .for_each(|known| known.name_synced = true);
         Ok(())
+    }
+
+    fn free(&self, _path: &Path) -> u64 {
+        let room = self.state.lock().room;
+        room.map_or(u64::MAX, |room| room as u64)
     }
 }
 

@@ -146,6 +146,41 @@ fn no_room_on_the_disk_refuses_until_there_is_and_loses_nothing() {
 }
 
 #[test]
+fn the_reserve_of_the_disk_stays_free_and_what_is_only_kept_goes_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::new();
+    let options = Options {
+        quota_bytes: 1 << 20,
+        segment_bytes: 1000,
+        keep_bytes: 1 << 19,
+        reserve_bytes: 5000,
+        ..small()
+    };
+    let open = dir.path().to_owned();
+    let journal = SegmentJournal::open_on(open, options, Arc::new(disk.clone())).unwrap();
+    disk.fill_up(7000);
+    assert!(matches!(fill(&journal), AppendError::NoSpace));
+    assert!(disk.room() >= Some(5000), "{:?}", disk.room());
+    let stats = journal.stats();
+    assert!(stats.segments > 1, "{stats:?}");
+    journal.release(stats.durable);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while journal.stats().segments > 1 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{:?}",
+            journal.stats()
+        );
+        std::thread::yield_now();
+    }
+    disk.make_room();
+    assert_eq!(
+        journal.wait_past(stats.last - 1, Duration::from_secs(20)),
+        stats.last
+    );
+}
+
+#[test]
 fn a_full_tmpfs_refuses_and_goes_on_when_a_reader_makes_room() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
