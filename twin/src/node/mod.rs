@@ -31,6 +31,7 @@ use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Wo
 use crate::event::Decision;
 use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
+use crate::hlc::Hlc;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
@@ -311,7 +312,11 @@ impl Node {
             }
             None => None,
         };
-        let recorder = Recorder::new(Arc::clone(&journal), engine.folded());
+        let hlc = Hlc::new(
+            config.node.name.clone(),
+            twin.read().commands().newest_stamp(),
+        );
+        let recorder = Recorder::new(Arc::clone(&journal), engine.folded(), Arc::new(hlc));
         let deployer = Arc::new(Deployer::new(
             artifacts,
             recorder.clone(),

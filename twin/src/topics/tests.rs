@@ -8,7 +8,7 @@ use quartier_broker::RetainedSource as _;
 use serde_json::Value;
 
 use super::{TwinTopics, stream_json};
-use crate::event::{CommandAsked, Entry, Event};
+use crate::event::{CommandAsked, Entry, Event, Priority, Stamp};
 use crate::model::{AssetRecord, Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::state::{Change, Effects, Twin};
 
@@ -89,6 +89,8 @@ fn a_device_that_comes_back_is_told_what_is_open_for_it_and_nothing_else() {
             property: property.to_owned(),
             value,
             expires: Millis(1_780_275_600_000),
+            priority: Priority::Normal,
+            stamp: Stamp::default(),
             by: "ada".to_owned(),
             why: "test".to_owned(),
         }));

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, CommandId, Effects, Twin};
-use crate::event::{Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, OrderTaken};
+use crate::event::{
+    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken,
+};
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
 
@@ -259,6 +261,23 @@ impl Twin {
     /// The boxes of this city.
     pub fn edges(&self) -> &Edges {
         &self.edges
+    }
+
+    /// The quarter's own twin: a box's replica, or this one.
+    pub fn home(&self, quarter: &str) -> &Self {
+        self.edges.of_quarter(quarter).map_or(self, Edge::replica)
+    }
+
+    /// The twins of all quarters: this one, and the replicas of boxes.
+    pub fn homes(&self) -> impl Iterator<Item = &Self> {
+        let boxes = self.edges.iter();
+        let active = boxes.filter(|edge| edge.standing != Standing::Retired);
+        std::iter::once(self).chain(active.map(Edge::replica))
+    }
+
+    /// What the city has set of this box.
+    pub fn settings(&self) -> &EdgeSettings {
+        &self.settings
     }
 
     /// The orders that this box has taken.
