@@ -5,6 +5,7 @@
 //! A helper that cannot do its work panics with what it knows: in a test that is the report.
 
 mod broker;
+mod card;
 mod clients;
 mod databases;
 mod http;
@@ -12,15 +13,19 @@ mod lab;
 mod load;
 mod mosquitto;
 mod mqtt;
+mod net;
 mod node;
 mod process;
 mod random;
+mod told;
+mod twin_topics;
 mod wait;
 mod websocket;
 
 use std::path::{Path, PathBuf};
 
 pub use broker::{Mosquitto, free_address};
+pub use card::{Card, CardFigures, Left, free_bytes};
 pub use clients::{chromium, node_script, python};
 pub use databases::{Influx1, Victoria};
 pub use http::{Answer, get, get_json, post, send};
@@ -28,9 +33,11 @@ pub use lab::{Api, Lab, cli, form, unsigned};
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
 pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
 pub use mqtt::{Client, ConnectOptions, Packet, Version, connect_packet, publish_packet};
-pub use node::{Node, NodeConfig, quartier};
+pub use net::{CITY, Conditions, Net, Side, Way};
+pub use node::{Node, NodeConfig, quartier, quartier_edge};
 pub use process::{Finished, Process, cpu_seconds, resident_bytes, run};
 pub use random::Random;
+pub use twin_topics::counters;
 pub use wait::{eventually, eventually_some, pause};
 pub use websocket::WebSocket;
 

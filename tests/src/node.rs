@@ -1,14 +1,17 @@
-//! A node as a process: `quartier serve` with a configuration in a folder of its own.
+//! A node as a process: `quartier serve`, or of a box `quartier-edge serve`, with a configuration in
+//! a folder of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{get, get_json};
+use crate::net::{Net, Side};
 use crate::process::Process;
 use crate::wait::eventually;
 
@@ -17,7 +20,16 @@ const READY: Duration = Duration::from_secs(60);
 
 /// The program under test: `QUARTIER_BIN`, or `quartier` in the folder of this build.
 pub fn quartier() -> PathBuf {
-    if let Some(path) = std::env::var_os("QUARTIER_BIN") {
+    program("quartier", "QUARTIER_BIN")
+}
+
+/// The program of boxes: `QUARTIER_EDGE_BIN`, or `quartier-edge` in the folder of this build.
+pub fn quartier_edge() -> PathBuf {
+    program("quartier-edge", "QUARTIER_EDGE_BIN")
+}
+
+fn program(name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return PathBuf::from(path);
     }
     let own = std::env::current_exe().unwrap_or_default();
@@ -26,7 +38,7 @@ pub fn quartier() -> PathBuf {
         .ancestors()
         .skip(1)
         .take(2)
-        .map(|folder| folder.join("quartier"));
+        .map(|folder| folder.join(name));
     let found = near.clone().find(|path| path.is_file());
     found.unwrap_or_else(|| {
         let places: Vec<_> = near.map(|path| path.display().to_string()).collect();
@@ -40,6 +52,12 @@ pub fn quartier() -> PathBuf {
 /// What is configured beside name, data folder and ports.
 #[derive(Debug, Clone, Default)]
 pub struct NodeConfig {
+    /// A box: `quartier-edge`, role `edge`.
+    pub edge: bool,
+    /// In which namespace it runs; absent: in that of the tests.
+    pub inside: Option<(Arc<Net>, Side)>,
+    /// Where the data are; absent: in the node's own folder.
+    pub data: Option<PathBuf>,
     /// Name of the node; empty: `test-1`.
     pub name: String,
     /// Role of clients without login; empty: `operator`.
@@ -69,6 +87,14 @@ impl NodeConfig {
         }
     }
 
+    /// The same on a box.
+    pub fn of_box(quarter: &str) -> Self {
+        Self {
+            edge: true,
+            ..Self::of(quarter)
+        }
+    }
+
     /// With `[influx]` as given.
     #[must_use]
     pub fn influx(self, section: String) -> Self {
@@ -89,8 +115,10 @@ impl NodeConfig {
         } else {
             &self.name
         };
+        let role = if self.edge { "edge" } else { "city" };
+        let data = self.data.as_deref().unwrap_or(Path::new("data")).display();
         let mut text = format!(
-            "[node]\nname = \"{name}\"\nrole = \"city\"\ndata = \"data\"\n\n\
+            "[node]\nname = \"{name}\"\nrole = \"{role}\"\ndata = \"{data}\"\n\n\
              [http]\nlisten = \"{http}\"\n{}\n[journal]\n{}\n",
             self.http, self.journal
         );
@@ -138,6 +166,9 @@ pub struct Node {
     config: NodeConfig,
     folder: TempDir,
     process: Process,
+    /// Where it listens.
+    ports: (SocketAddr, SocketAddr),
+    /// Where it is reached.
     mqtt: SocketAddr,
     http: SocketAddr,
 }
@@ -148,15 +179,20 @@ impl Node {
         let folder = TempDir::new().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let file = config.write(folder.path(), any, any);
-        let (process, mqtt, http) = serve(&file);
+        let (process, mqtt, http) = serve(&config, &file);
         // From here on the ports stay: a client finds the node again after a restart.
         config.write(folder.path(), mqtt, http);
+        let reached = |address| match &config.inside {
+            Some((net, side)) => net.open(*side, address),
+            None => address,
+        };
         Self {
+            ports: (mqtt, http),
+            mqtt: reached(mqtt),
+            http: reached(http),
             config,
             folder,
             process,
-            mqtt,
-            http,
         }
     }
 
@@ -215,8 +251,9 @@ impl Node {
     /// Starts it again on the same data and ports, after [`Node::kill9`] or [`Node::terminate`].
     pub fn restart(&mut self) {
         self.kill9();
-        let file = self.config.write(self.folder.path(), self.mqtt, self.http);
-        (self.process, self.mqtt, self.http) = serve(&file);
+        let (mqtt, http) = self.ports;
+        let file = self.config.write(self.folder.path(), mqtt, http);
+        (self.process, _, _) = serve(&self.config, &file);
     }
 
     /// Changes the configuration; it counts from the next [`Node::restart`] on.
@@ -299,8 +336,16 @@ pub(crate) fn figure(text: &str, name: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-fn serve(file: &Path) -> (Process, SocketAddr, SocketAddr) {
-    let mut command = Command::new(quartier());
+fn serve(config: &NodeConfig, file: &Path) -> (Process, SocketAddr, SocketAddr) {
+    let program = if config.edge {
+        quartier_edge()
+    } else {
+        quartier()
+    };
+    let mut command = match &config.inside {
+        Some((net, side)) => net.command(*side, &program),
+        None => Command::new(program),
+    };
     command
         .args(["serve", "--config"])
         .arg(file)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,9 +75,18 @@ pub struct Process {
 impl Process {
     /// Starts `command` with both outputs captured and nothing to read.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_with(command, Stdio::null()).0
+    }
+
+    /// The same with a stdin to write to; it is closed when that is dropped.
+    pub(crate) fn start_told(command: &mut Command) -> (Self, Option<ChildStdin>) {
+        Self::start_with(command, Stdio::piped())
+    }
+
+    fn start_with(command: &mut Command, stdin: Stdio) -> (Self, Option<ChildStdin>) {
         let name = command.get_program().to_string_lossy().into_owned();
         command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = match command.spawn() {
@@ -87,12 +96,14 @@ impl Process {
         let (out, err) = (Arc::<Captured>::default(), Arc::<Captured>::default());
         out.follow(child.stdout.take());
         err.follow(child.stderr.take());
-        Self {
+        let stdin = child.stdin.take();
+        let process = Self {
             child,
             name,
             out,
             err,
-        }
+        };
+        (process, stdin)
     }
 
     /// Its process id.

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -167,6 +168,10 @@ pub enum WhenFull {
     DropOldest,
 }
 
+/// Hardly longer than a sync takes on a disk of a data centre.
+const SYNC_MS: u32 = 2;
+/// A sync costs an SD card five blocks beside the data.
+const SYNC_MS_ON_A_CARD: u32 = 250;
 /// Some weeks of a quarter, some hours of a busy city.
 const KEEP_BYTES: u64 = 2_000_000_000;
 
@@ -183,6 +188,10 @@ pub struct Journal {
     /// 2,000,000,000 or half of the quota. What is still needed counts first: with a backlog of
     /// this size nothing more is kept.
     pub keep_bytes: Option<u64>,
+    /// Least time between two syncs of the disk, milliseconds: what arrives meanwhile is written
+    /// together, and is acknowledged together. Absent: 2, and 250 on a box, whose card wears out
+    /// by syncs.
+    pub sync_ms: Option<u32>,
     /// Size of a segment file.
     pub segment_bytes: u64,
     /// Entries between two snapshots of the twin.
@@ -195,6 +204,7 @@ impl Default for Journal {
             quota_bytes: 10_000_000_000,
             when_full: WhenFull::Refuse,
             keep_bytes: None,
+            sync_ms: None,
             segment_bytes: 64 * 1024 * 1024,
             snapshot_entries: 500_000,
         }
@@ -206,6 +216,17 @@ impl Journal {
     pub fn kept_bytes(&self) -> u64 {
         let half = self.quota_bytes / 2;
         self.keep_bytes.unwrap_or(KEEP_BYTES).min(half)
+    }
+}
+
+impl Config {
+    /// Least time between two syncs of the journal, see [`Journal::sync_ms`].
+    pub fn sync_window(&self) -> Duration {
+        let by_role = match self.node.role {
+            Role::City | Role::Quarter => SYNC_MS,
+            Role::Edge => SYNC_MS_ON_A_CARD,
+        };
+        Duration::from_millis(self.journal.sync_ms.unwrap_or(by_role).into())
     }
 }
 

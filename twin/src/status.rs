@@ -224,8 +224,25 @@ fn journal(stats: &JournalStats) -> Part {
     }
     #[expect(clippy::cast_precision_loss, reason = "a share, for a threshold")]
     let share = stats.bytes as f64 / stats.quota.max(1) as f64;
+    let mut wrong = Vec::new();
     if share > NEARLY_FULL {
-        return part(State::Degraded, format!("{mb} of {quota} MB quota used"));
+        wrong.push(format!("{mb} of {quota} MB quota used"));
+    }
+    if stats.dropped > 0 {
+        let dropped = stats.dropped;
+        wrong.push(format!(
+            "{dropped} entries dropped before they were sent, for room"
+        ));
+    }
+    if stats.corrupt > 0 {
+        wrong.push(format!(
+            "{} damaged segments set aside, {} entries lost; check the disk, then move the \
+             .corrupt files out of the journal's folder and restart",
+            stats.corrupt, stats.lost
+        ));
+    }
+    if !wrong.is_empty() {
+        return part(State::Degraded, wrong.join("; "));
     }
     part(
         State::Ok,

@@ -26,6 +26,10 @@ mod deploy;
 #[cfg(test)]
 mod disclosed;
 #[cfg(test)]
+mod edge_links;
+#[cfg(test)]
+mod edge_storage;
+#[cfg(test)]
 mod external;
 #[cfg(test)]
 mod faults;

@@ -551,6 +551,7 @@ fn open_journal(
             WhenFull::Refuse => journal::WhenFull::Refuse,
             WhenFull::DropOldest => journal::WhenFull::DropOldest,
         },
+        commit_window: config.sync_window(),
         ..journal::Options::default()
     };
     Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))

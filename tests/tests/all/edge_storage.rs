@@ -1,0 +1,287 @@
+//! A box on an SD card: power cuts, a card that breaks, that is full, that is damaged. What was
+//! acknowledged is there, once; what is wrong is said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use quartier_tests::{
+    Card, Load, LoadOptions, Node, NodeConfig, Random, Sent, counters, eventually, free_bytes, get,
+    pause,
+};
+use serde_json::Value;
+
+/// Instants at which the power fails.
+const CUTS: u32 = 12;
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Small segments and frequent snapshots, so that a short run goes through many of both.
+const JOURNAL: &str = "segment_bytes = 65536\nsnapshot_entries = 2000\n\
+                       quota_bytes = 30000000\nkeep_bytes = 1000000\n";
+
+fn on_card(folder: &Path, journal: &str) -> NodeConfig {
+    NodeConfig {
+        data: Some(folder.join("data")),
+        journal: journal.to_owned(),
+        ..NodeConfig::of_box("johannstadt")
+    }
+}
+
+/// Counters of the twin for each device of the load: readings by the newest value, and revs.
+fn found(node: &Node, sent: &[Sent]) -> BTreeMap<String, (u64, u64)> {
+    node.settle();
+    let began = |one: &&Sent| one.acknowledged > 0;
+    let all = sent.iter().filter(began).count();
+    let found = counters(node.mqtt(), "uptime", |found| found.len() >= all);
+    let count = |(asset, (value, rev))| (asset, (value as u64 + 1, rev));
+    found.into_iter().map(count).collect()
+}
+
+/// All that was acknowledged is there, and was taken once: values come in order, so the newest
+/// value and the number of values taken say the same.
+fn assert_holds(node: &Node, acknowledged: &[Sent], when: &str) {
+    let found = found(node, acknowledged);
+    for sent in acknowledged {
+        let (count, rev) = found.get(&sent.asset).copied().unwrap_or_default();
+        assert!(
+            count >= sent.acknowledged,
+            "{when}: {} has {count} readings of {} acknowledged",
+            sent.asset,
+            sent.acknowledged
+        );
+        assert_eq!(rev, count, "{when}: {}: values, revs", sent.asset);
+    }
+}
+
+fn assert_exactly(node: &Node, sent: &[Sent]) {
+    let found = found(node, sent);
+    for one in sent {
+        let n = one.acknowledged;
+        assert_eq!(found.get(&one.asset), Some(&(n, n)), "{}", one.asset);
+    }
+}
+
+fn goes_on(load: &Load, readings: u64) {
+    let before = load.total();
+    eventually("the load goes on", WAIT, || {
+        let more = load.total() - before;
+        if more >= readings {
+            Ok(())
+        } else {
+            Err(more.to_string())
+        }
+    });
+}
+
+/// A part of `/readyz`: its state and detail.
+fn part(node: &Node, name: &str) -> (String, String) {
+    let answer = get(node.http(), "/readyz").unwrap();
+    let ready = answer.json().unwrap();
+    let parts = ready["parts"].as_array().cloned().unwrap_or_default();
+    let part = parts.iter().find(|part| part["name"] == name).cloned();
+    let part = part.unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&part["state"]), text(&part["detail"]))
+}
+
+fn is_ready(node: &Node) -> bool {
+    get(node.http(), "/readyz").unwrap().status == 200
+}
+
+#[test]
+fn a_power_cut_at_any_instant_loses_and_doubles_no_acknowledged_reading() {
+    let Some(card) = Card::new(96) else { return };
+    let mut random = Random::new();
+    let node = Node::start(on_card(&card.path(), JOURNAL));
+    let load = Load::start(node.mqtt(), &LoadOptions::new("johannstadt", 4));
+    goes_on(&load, 100);
+    for cut in 1..=CUTS {
+        pause(Duration::from_millis(random.within(20..700)));
+        let acknowledged = load.acknowledged();
+        // Nothing of what was not flushed is left, all of it, or any part.
+        let keep = [0.0, 1.0, 0.5][cut as usize % 3];
+        let left = card.cut(keep);
+        let after = Node::start(on_card(&left.path(), JOURNAL));
+        let when = format!("cut {cut}, {keep} of the unflushed blocks left");
+        assert_holds(&after, &acknowledged, &when);
+        let damage = after.figure("quartier_journal_lost_entries");
+        assert_eq!(damage, 0.0, "{when}: {}", after.log());
+    }
+    let sent = load.finish(WAIT);
+    assert_exactly(&node, &sent);
+    let total: u64 = sent.iter().map(|one| one.acknowledged).sum();
+    eprintln!("{CUTS} power cuts, {total} readings");
+}
+
+#[test]
+fn a_card_that_breaks_is_said_what_is_there_is_served_and_nothing_acknowledged_is_lost() {
+    let Some(card) = Card::new(96) else { return };
+    let mut node = Node::start(on_card(&card.path(), JOURNAL));
+    let load = Load::start(node.mqtt(), &LoadOptions::new("johannstadt", 3));
+    goes_on(&load, 1000);
+    card.breaks();
+    eventually("the node says so", WAIT, || {
+        let (state, detail) = part(&node, "journal");
+        if state == "down" && detail.contains("check the disk") && !is_ready(&node) {
+            Ok(())
+        } else {
+            Err(format!("{state}: {detail}"))
+        }
+    });
+    let acknowledged = load.acknowledged();
+    assert_holds(&node, &acknowledged, "while the card is broken");
+    pause(Duration::from_millis(500));
+    assert_eq!(
+        load.acknowledged(),
+        acknowledged,
+        "nothing is acknowledged that is nowhere"
+    );
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+    node.terminate();
+    card.heals();
+    node.restart();
+    assert_holds(&node, &acknowledged, "after the restart");
+    goes_on(&load, 1000);
+    assert!(is_ready(&node));
+    let sent = load.finish(WAIT);
+    assert_exactly(&node, &sent);
+}
+
+/// Takes all of the card but `leave` bytes.
+fn fill(card: &Card, leave: u64) -> PathBuf {
+    let path = card.path().join("ballast");
+    let bytes = free_bytes(&card.path()).saturating_sub(leave);
+    fs::write(&path, vec![7; usize::try_from(bytes).unwrap()]).unwrap();
+    path
+}
+
+#[test]
+fn a_full_card_refuses_with_0x97_and_goes_on_by_itself_when_there_is_room() {
+    let Some(card) = Card::new(64) else { return };
+    let node = Node::start(on_card(&card.path(), "segment_bytes = 65536\n"));
+    let load = Load::start(node.mqtt(), &LoadOptions::new("johannstadt", 2));
+    goes_on(&load, 100);
+    let ballast = fill(&card, 500_000);
+    eventually("a client is refused, and the node says why", WAIT, || {
+        let (state, detail) = part(&node, "journal");
+        let told = state == "down" && detail.contains("full") && !is_ready(&node);
+        if told && load.refused() > 0 {
+            Ok(())
+        } else {
+            Err(format!("{state}: {detail}; {} refused", load.refused()))
+        }
+    });
+    assert_holds(&node, &load.acknowledged(), "while the card is full");
+    fs::remove_file(ballast).unwrap();
+    goes_on(&load, 1000);
+    eventually("the node is ready again", WAIT, || match is_ready(&node) {
+        true => Ok(()),
+        false => Err(format!("{:?}", part(&node, "journal"))),
+    });
+    let sent = load.finish(WAIT);
+    assert_exactly(&node, &sent);
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+}
+
+/// Segments of the journal, oldest first.
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data.join("journal")).unwrap();
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_damaged_segment_is_set_aside_counted_and_said_and_the_rest_is_served() {
+    let mut node = Node::start(NodeConfig {
+        journal: "segment_bytes = 65536\n".to_owned(),
+        ..NodeConfig::of_box("johannstadt")
+    });
+    let options = LoadOptions {
+        most: 4000,
+        ..LoadOptions::new("johannstadt", 2)
+    };
+    let sent = Load::start(node.mqtt(), &options).finish(WAIT);
+    node.terminate();
+    let data = node.folder().join("data");
+    // Without its snapshots the box has to read all segments.
+    fs::remove_dir_all(data.join("snapshots")).unwrap();
+    let damaged = &segments(&data)[1];
+    let mut bytes = fs::read(damaged).unwrap();
+    let middle = bytes.len() / 2;
+    for byte in &mut bytes[middle..middle + 16] {
+        *byte ^= 0x55;
+    }
+    fs::write(damaged, bytes).unwrap();
+    node.restart();
+    let found = found(&node, &sent);
+    eventually("the damage is counted", WAIT, || {
+        let lost = node.figure("quartier_journal_lost_entries");
+        let there: u64 = found.values().map(|(_, rev)| rev).sum();
+        if lost > 0.0 && there + lost as u64 == 8000 {
+            Ok(())
+        } else {
+            Err(format!("{lost} lost, {there} there"))
+        }
+    });
+    for (asset, (newest, _)) in &found {
+        assert_eq!(*newest, 4000, "{asset}: what is behind the damage is there");
+    }
+    assert!(
+        damaged.with_extension("seg.corrupt").exists()
+            || damaged.with_extension("corrupt").exists()
+    );
+    let (state, detail) = part(&node, "journal");
+    assert_eq!(state, "degraded", "{detail}");
+    assert!(detail.contains(".corrupt"), "{detail}");
+    assert!(is_ready(&node), "the rest is served");
+    let more = Load::start(
+        node.mqtt(),
+        &LoadOptions {
+            metric: "battery_level".to_owned(),
+            most: 50,
+            ..LoadOptions::new("johannstadt", 1)
+        },
+    );
+    more.finish(WAIT);
+}
+
+#[test]
+fn drop_oldest_warns_while_the_city_is_away_before_it_drops_and_says_what_it_dropped() {
+    let quota = "quota_bytes = 3000000\nsegment_bytes = 262144\nwhen_full = \"drop_oldest\"\n";
+    let node = Node::start(NodeConfig {
+        journal: quota.to_owned(),
+        more: "\n[uplink]\ncity = \"mqtt://127.0.0.1:9\"\n".to_owned(),
+        ..NodeConfig::of_box("johannstadt")
+    });
+    let load = Load::start(node.mqtt(), &LoadOptions::new("johannstadt", 2));
+    let warned = |wanted: &str| {
+        let mut last = String::new();
+        eventually(wanted, WAIT, || {
+            let (state, detail) = part(&node, "journal");
+            last.clone_from(&detail);
+            match state == "degraded" {
+                true => Ok(()),
+                false => Err(detail),
+            }
+        });
+        last
+    };
+    let first = warned("a warning");
+    assert!(first.contains("quota"), "{first}");
+    assert!(!first.contains("dropped"), "it comes first: {first}");
+    eventually("the oldest is dropped, counted and said", WAIT, || {
+        let dropped = node.figure("quartier_journal_dropped_entries");
+        let (state, detail) = part(&node, "journal");
+        if dropped > 0.0 && state == "degraded" && detail.contains("dropped") {
+            Ok(())
+        } else {
+            Err(format!("{dropped}: {state}: {detail}"))
+        }
+    });
+    goes_on(&load, 1000);
+    assert!(is_ready(&node), "readings are still taken");
+    assert_eq!(load.refused(), 0);
+}
