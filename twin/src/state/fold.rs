@@ -157,6 +157,7 @@ impl Twin {
             &mut |cell, metric, aggregate| effects.cells.push((cell, metric, aggregate.copied())),
         );
         self.tick_commands(effects);
+        self.watch_edges(effects);
         self.cut_at_tick(effects);
     }
 

@@ -32,8 +32,8 @@ pub use commands::{
 };
 pub use edges::{Edge, Edges, Lost, MAX_ORDERS, OrdersTaken, Proof, Standing as EdgeStanding};
 pub use plugins::{
-    Change as PluginChange, Deployment, MAX_PLUGINS, Past, PluginBatch, PluginJob, QUARANTINE_RULE,
-    Start,
+    Change as PluginChange, Deployment, Faults, MAX_PLUGINS, Past, PluginBatch, PluginJob,
+    QUARANTINE_RULE, Start,
 };
 pub use query::{AssetFilter, Region};
 pub use registry::{Asset, Detail, MetricEntry, Quarter, Stream};

@@ -5,6 +5,7 @@
 //! of the box's journal. What the replica's fold says is mirrored into the city's twin, which is
 //! what everybody sees.
 
+mod alerts;
 mod news;
 mod orders;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, CommandId, Effects, Twin};
 use crate::event::{
-    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken,
+    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken, Removed,
 };
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
@@ -294,9 +295,26 @@ impl Twin {
                 effects.edges.push(other.record.node.clone());
             }
         }
+        self.leave_to_box(&enrolled.quarter, effects);
         let edge = Edge::new(enrolled.clone());
         self.edges.by_node.insert(enrolled.node.clone(), edge);
         effects.edges.push(enrolled.node.clone());
+    }
+
+    /// What runs here for a quarter ends: its home is elsewhere.
+    fn leave_to_box(&mut self, quarter: &str, effects: &mut Effects) {
+        let running = self.deployments().map(|deployment| &deployment.record);
+        let here = running.filter(|record| record.quarter == quarter);
+        let plugins: Vec<_> = here.map(|record| record.plugin.clone()).collect();
+        for plugin in plugins {
+            let removed = Removed {
+                quarter: quarter.to_owned(),
+                plugin,
+                why: "the quarter has its home on a box now".to_owned(),
+                ..Removed::default()
+            };
+            self.undeploy(&removed, effects);
+        }
     }
 
     /// A person says something of a box. Retired is for ever.
