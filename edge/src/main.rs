@@ -5,6 +5,7 @@
 
 mod cli;
 mod enroll;
+mod orders;
 mod serve;
 mod uplink;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{AssetRecord, Millis, Observed, QuarterRecord};
 
-pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgement};
+pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgement, Priority};
 pub use decision::{AlertChange, Cause, Decision, DerivedReading};
 pub use edge::{
     ClockSet, DeployOrder, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered,
@@ -83,4 +83,6 @@ pub enum Event<'a> {
     EdgeOrdered(EdgeOrdered),
     /// Box: it did what the city wants, or says why not.
     OrderTaken(OrderTaken),
+    /// Box: settings from the city.
+    SettingsPut(EdgeSettings),
 }

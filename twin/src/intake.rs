@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::{HashMap, HashSet};
 use metrics::Counter;
@@ -10,9 +11,11 @@ use quartier_broker::{Client, Intake, Taken, Telemetry};
 use tokio::sync::watch;
 
 use crate::decode::{Reason, Rejection, Texts, decode};
+use crate::engine::Observer;
 use crate::event::{EdgeNews, Entry, Event, Uplinked};
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
+use crate::state::{Effects, Twin};
 use crate::store::{DeadLetter, Store};
 use crate::uplink::{NEWS, UPLINK};
 use crate::vocabulary::Vocabulary;
@@ -26,6 +29,8 @@ pub struct TelemetryIntake {
     store: Arc<Store>,
     vocabulary: &'static Vocabulary,
     quarters: HashSet<String>,
+    /// Takes nothing new: a box that is drained.
+    draining: AtomicBool,
     readings: Counter,
     payloads: Counter,
     rejected: HashMap<&'static str, Counter>,
@@ -53,10 +58,17 @@ impl TelemetryIntake {
             store,
             vocabulary: Vocabulary::builtin(),
             quarters: quarters.into_iter().collect(),
+            draining: AtomicBool::new(false),
             readings: metrics::counter!("quartier_intake_readings_total"),
             payloads: metrics::counter!("quartier_intake_payloads_total"),
             rejected,
         }
+    }
+
+    /// Takes from the twin whether anything new is taken.
+    pub fn follow(&self, twin: &Twin) {
+        let draining = twin.settings().draining.unwrap_or(false);
+        self.draining.store(draining, Ordering::Relaxed);
     }
 
     fn encode(
@@ -160,12 +172,21 @@ thread_local! {
     static SCRATCH: RefCell<(Batch, Texts)> = RefCell::default();
 }
 
+impl Observer for TelemetryIntake {
+    fn changed(&self, twin: &Twin, _: &Effects) {
+        self.follow(twin);
+    }
+}
+
 impl Intake for TelemetryIntake {
     fn wants(&self, topic: &str) -> bool {
         topic.starts_with(TELEMETRY) || topic.starts_with(UPLINK)
     }
 
     fn take(&self, client: &Client, run: &[Telemetry<'_>]) -> Taken {
+        if self.draining.load(Ordering::Relaxed) {
+            return Taken::Full;
+        }
         SCRATCH.with_borrow_mut(|(batch, texts)| {
             batch.clear();
             let at = Millis::now();

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod external;
 pub mod feed;
 pub mod grid;
+pub mod hlc;
 pub mod http;
 pub mod influx;
 pub mod intake;

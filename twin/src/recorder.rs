@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::event::{Entry, Event};
+use crate::event::{Entry, Event, Stamp};
+use crate::hlc::Hlc;
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::Millis;
 
@@ -33,12 +34,27 @@ pub enum RecordError {
 pub struct Recorder {
     journal: Arc<dyn Journal>,
     folded: watch::Receiver<u64>,
+    hlc: Arc<Hlc>,
 }
 
 impl Recorder {
     /// `folded`: how far the twin is.
-    pub fn new(journal: Arc<dyn Journal>, folded: watch::Receiver<u64>) -> Self {
-        Self { journal, folded }
+    pub fn new(journal: Arc<dyn Journal>, folded: watch::Receiver<u64>, hlc: Arc<Hlc>) -> Self {
+        Self {
+            journal,
+            folded,
+            hlc,
+        }
+    }
+
+    /// A stamp for a wish that is made now.
+    pub fn stamp(&self) -> Stamp {
+        self.hlc.now(Millis::now())
+    }
+
+    /// Somebody else's wish is known from now on.
+    pub fn seen(&self, stamp: &Stamp) {
+        self.hlc.seen(stamp, Millis::now());
     }
 
     /// The position of the last event, once all are on disk and folded.

@@ -223,8 +223,10 @@ impl Uplink {
         let wire = Arc::new(Wire::default());
         let incoming = Arc::new(Incoming::new(&self.node, client.clone()));
         let poll = poll(&mut events, &wire, &incoming);
+        let orders = Arc::clone(&self.orders);
         tokio::select! {
             end = poll => end,
+            () = orders.run(&incoming) => Ended::Lost("the connection ended".to_owned()),
             end = self.send(&client, &wire, &incoming, backoff) => end,
         }
     }

@@ -28,9 +28,11 @@ use quartier_twin::config::{Config, Uplink as Configured};
 use quartier_twin::external::FileError;
 use quartier_twin::node::Handles;
 
+use crate::orders::Orders;
 use connection::Options;
 use place::Place;
 
+pub(crate) use incoming::{Incoming, Lost};
 pub(crate) use place::PlaceError;
 pub(crate) use state::UplinkState;
 pub(crate) use tap::Tap;
@@ -45,6 +47,7 @@ pub(crate) struct Uplink {
     tap: Arc<Tap>,
     state: Arc<UplinkState>,
     place: Place,
+    orders: Arc<Orders>,
 }
 
 /// Why there is no uplink.
@@ -73,7 +76,14 @@ impl Uplink {
             return Ok(None);
         };
         let options = Options::read(&config.node.name, &configured)?;
+        let quarter = config.quarters.first().map(|quarter| quarter.id.clone());
+        let orders = Orders::new(
+            handles.clone(),
+            config.node.data.clone(),
+            quarter.unwrap_or_default(),
+        );
         Ok(Some(Self {
+            orders: Arc::new(orders),
             node: config.node.name.clone(),
             data: config.node.data.clone(),
             place: Place::open(&config.node.data)?,

@@ -133,8 +133,16 @@ impl Uplink {
         })
     }
 
+    /// What the city has set goes before the configuration.
     fn bits_per_s(&self) -> u64 {
-        self.configured.bits_per_s
+        let set = self.handles.status.twin.read().settings().bits_per_s;
+        set.unwrap_or(self.configured.bits_per_s)
+    }
+
+    fn health_every(&self) -> Duration {
+        let set = self.handles.status.twin.read().settings().health_s;
+        let seconds = set.unwrap_or(self.configured.health_s);
+        Duration::from_secs(seconds.max(1).into())
     }
 
     /// The first words of a connection: all that is active, and that the box is there.
@@ -212,8 +220,8 @@ impl Uplink {
             .take(&self.handles.status.twin.read(), whole, &mut news);
         if whole || now >= sending.next_health {
             news.health = Some(health(&self.handles, &self.data));
-            let every = Duration::from_secs(self.configured.health_s.max(1).into());
-            sending.next_health = now + every;
+            sending.next_health = now + self.health_every();
+            sending.pace.limit(self.bits_per_s());
         }
         sending.next_values = now + VALUES;
         let payload = news.encode();

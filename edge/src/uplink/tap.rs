@@ -37,6 +37,8 @@ struct Waiting {
     values: HashSet<u32>,
     /// Orders up to this number were told.
     orders: u64,
+    /// Orders were taken since.
+    taken: bool,
     checkpoints: VecDeque<(u64, Digest)>,
     next_checkpoint: Option<Instant>,
 }
@@ -55,7 +57,8 @@ impl Observer for Tap {
                 .extend(effects.changes.iter().map(|change| change.stream));
         }
         waiting.checkpoint(twin);
-        if !effects.alerts.is_empty() || !effects.commands.is_empty() {
+        waiting.taken |= effects.taken > 0;
+        if !effects.alerts.is_empty() || !effects.commands.is_empty() || effects.taken > 0 {
             self.urgent.notify_one();
         }
     }
@@ -96,7 +99,7 @@ impl Tap {
     /// Whether an alert or a command waits.
     pub(crate) fn is_urgent(&self) -> bool {
         let waiting = self.waiting.lock();
-        !waiting.alerts.is_empty() || !waiting.commands.is_empty()
+        !waiting.alerts.is_empty() || !waiting.commands.is_empty() || waiting.taken
     }
 
     /// Whether values wait.
@@ -144,6 +147,7 @@ impl Tap {
         let untold = orders.recent().filter(|taken| taken.order > waiting.orders);
         news.orders = untold.cloned().collect();
         waiting.orders = orders.last;
+        waiting.taken = false;
         let some: Vec<u32> = waiting.values.iter().copied().take(VALUES).collect();
         for stream in some {
             waiting.values.remove(&stream);

@@ -1,8 +1,10 @@
 //! What the journal holds of commands to devices.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Stamp;
 use crate::model::Millis;
 
 /// A plugin asks for a command; range and declaration were checked, the rest is the fold's.
@@ -45,6 +47,46 @@ pub struct Interlock {
     pub reason: String,
 }
 
+/// How much a person's wish weighs against another person's.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Comfort and habits.
+    Routine,
+    /// The usual one.
+    #[default]
+    Normal,
+    /// The grid or a building needs it now.
+    Urgent,
+    /// Somebody could come to harm.
+    Emergency,
+}
+
+impl Priority {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Routine => "routine",
+            Self::Normal => "normal",
+            Self::Urgent => "urgent",
+            Self::Emergency => "emergency",
+        }
+    }
+}
+
 /// A person asks for a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandAsked {
@@ -58,6 +100,10 @@ pub struct CommandAsked {
     pub value: f64,
     /// No longer wanted from then on.
     pub expires: Millis,
+    /// Against other wishes for the same property.
+    pub priority: Priority,
+    /// When it was asked for, in the order of what people knew of one another.
+    pub stamp: Stamp,
     /// User who asked.
     pub by: String,
     /// Reason given.

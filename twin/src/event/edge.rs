@@ -2,8 +2,9 @@
 //! are to do; in the box's, what it did of that and what became known of its clock.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{CommandAsked, CommandJudged, Digest, How, Interlock, Stage};
+use super::{CommandAsked, CommandJudged, Deployed, Digest, Interlock, Removed};
 use crate::model::{AssetRecord, Millis};
 
 /// A box that may connect: its identity and its quarter.
@@ -65,9 +66,12 @@ pub struct EdgeNews<'a> {
 
 /// A moment of the hybrid logical clock: ordered by time, then count, then node. Of two wishes the
 /// one whose author knew of the other is the later one, whatever the clocks of both say.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+)]
 pub struct Stamp {
-    /// Greatest wall clock that its author knew of.
+    /// Greatest wall clock that its author knew of, milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub time: Millis,
     /// Distinguishes stamps of the same time.
     pub count: u32,
@@ -102,49 +106,22 @@ pub enum Order {
     Judge(CommandJudged),
     /// The operator's safety limits of commands; they replace those before.
     Interlocks(Vec<Interlock>),
-    /// A version of a plugin is to run.
+    /// A version of a plugin is to run: deployed, promoted or brought back.
     Deploy(DeployOrder),
-    /// The version before comes back.
-    Rollback {
-        /// Id of the plugin.
-        plugin: String,
-    },
     /// A plugin runs no more.
-    Remove {
-        /// Id of the plugin.
-        plugin: String,
-        /// Only this version; `None`: all of them.
-        version: Option<String>,
-    },
+    Remove(Removed),
     /// Settings of the box; those that are `None` stay.
     Settings(EdgeSettings),
-    /// See [`EdgeJudgement::Drain`].
-    Drain,
-    /// See [`EdgeJudgement::Resume`].
-    Resume,
 }
 
-/// A version of a plugin for a box. The package comes in chunks, by its digests.
+/// A version of a plugin for a box. The package comes in chunks, by the digests of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeployOrder {
-    /// Id of the plugin.
-    pub plugin: String,
-    /// Version, from its manifest.
-    pub version: String,
-    /// SHA-256 of the component.
-    pub component: Digest,
-    /// SHA-256 of the manifest.
-    pub manifest: Digest,
+    /// What is to run, and by whose word. The box makes the record anew from the package and holds
+    /// it against this one.
+    pub deployed: Deployed,
     /// Bytes of the package as it is sent.
     pub bytes: u64,
-    /// SHA-256 of the package as it is sent.
-    pub package: Digest,
-    /// How far it has come.
-    pub stage: Stage,
-    /// Deployed, or a stage further.
-    pub how: How,
-    /// Keys of the manifest's `[config]` with other values than there, sorted.
-    pub config: Vec<(String, String)>,
 }
 
 /// What a city may set of a box while it runs.
@@ -154,6 +131,8 @@ pub struct EdgeSettings {
     pub bits_per_s: Option<u64>,
     /// Seconds between two reports of health.
     pub health_s: Option<u32>,
+    /// Take nothing new, and send what there is.
+    pub draining: Option<bool>,
 }
 
 /// The box did what the city wants, or says why not. What it did follows in the same commit.

@@ -13,16 +13,17 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::assets::{OneQuery, find};
 use super::caller::Caller;
+use super::edges::{Ordered, home, order};
 use super::problem::Problem;
 use crate::access::{Record, Right};
-use crate::event::{CommandAsked, Event};
+use crate::event::{CommandAsked, Event, Order, Priority};
 use crate::model::{Millis, is_name};
 use crate::state::{Command, CommandId, CommandState, LONGEST_LIFE_MS, USUAL_LIFE_MS};
 use view::{CommandView, Sight};
@@ -65,19 +66,26 @@ pub(super) async fn list(
     let twin = api.status.twin.read();
     let commands = twin.commands();
     let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|w| w == value);
-    let wanted = |command: &&Command| {
+    let wanted = |command: &Command| {
         is(&query.quarter, &command.quarter)
             && is(&query.asset, &command.asset)
             && states.contains(&command.state)
     };
-    let mut found: Vec<_> = commands
-        .open()
-        .chain(commands.ended())
-        .filter(wanted)
+    let own = commands.open().chain(commands.ended());
+    let own = own.map(|command| (None, command));
+    let of_boxes = twin.edges().iter().flat_map(|edge| {
+        let node = Some(edge.record.node.as_str());
+        edge.commands().map(move |command| (node, command))
+    });
+    let mut found: Vec<_> = own
+        .chain(of_boxes)
+        .filter(|(_, command)| wanted(command))
         .collect();
-    found.sort_by_key(|command| std::cmp::Reverse(command.id));
+    found.sort_by_key(|(_, command)| std::cmp::Reverse((command.asked, command.id)));
     found.truncate(query.limit.unwrap_or(USUAL).min(MOST));
-    let view = |command: &&Command| Sight::of(&caller.0, &command.quarter).view(command);
+    let view = |(node, command): &(Option<&str>, &Command)| {
+        Sight::of(&caller.0, &command.quarter).view_of(*node, command)
+    };
     let views: Vec<_> = found.iter().map(view).collect();
     let counts: BTreeMap<_, _> = commands
         .counts()
@@ -115,6 +123,9 @@ pub(super) struct Wish {
     value: f64,
     /// Wanted no more after so many seconds; 900 unless said otherwise, 604,800 at most.
     expires_s: Option<u32>,
+    /// Against other wishes: routine, normal (unless said otherwise), urgent, emergency.
+    #[serde(default)]
+    priority: Priority,
     /// Reason, for the record.
     why: String,
 }
@@ -133,6 +144,9 @@ pub(super) struct CommandWish {
     value: f64,
     /// Wanted no more after so many seconds; 900 unless said otherwise, 604,800 at most.
     expires_s: Option<u32>,
+    /// Against other wishes: routine, normal (unless said otherwise), urgent, emergency.
+    #[serde(default)]
+    priority: Priority,
     /// Reason, for the record.
     why: String,
 }
@@ -141,6 +155,7 @@ pub(super) struct CommandWish {
 /// until it expires or is withdrawn, and is subject to the operator's interlocks.
 #[utoipa::path(post, path = "/api/v1/commands", request_body = CommandWish, responses(
     (status = 201, body = CommandView),
+    (status = 202, description = "an order to the quarter's box", body = Ordered),
     (status = 400, body = Problem),
     (status = 401, body = Problem),
     (status = 403, body = Problem),
@@ -152,13 +167,14 @@ pub(super) async fn ask(
     State(api): State<Api>,
     caller: Caller,
     body: Result<Json<CommandWish>, JsonRejection>,
-) -> Result<(StatusCode, Json<CommandView>), Problem> {
+) -> Result<(StatusCode, Json<Asked>), Problem> {
     let Json(CommandWish {
         quarter,
         asset,
         property,
         value,
         expires_s,
+        priority,
         why,
     }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     caller.must(Right::Command, &quarter)?;
@@ -167,10 +183,15 @@ pub(super) async fn ask(
         property,
         value,
         expires_s,
+        priority,
         why,
     };
     let command = asked(&api, &caller, (quarter, asset), wish).await?;
-    Ok((StatusCode::CREATED, Json(command)))
+    let status = match &command {
+        Asked::Here(_) => StatusCode::CREATED,
+        Asked::Ordered(_) => StatusCode::ACCEPTED,
+    };
+    Ok((status, Json(command)))
 }
 
 /// The same as a command for the asset of the path.
@@ -178,7 +199,7 @@ pub(super) async fn ask(
     params(("id" = String, Path, description = "id of the asset"), OneQuery),
     request_body = Wish,
     responses(
-        (status = 200, body = CommandView),
+        (status = 200, body = Asked),
         (status = 400, body = Problem),
         (status = 401, body = Problem),
         (status = 403, body = Problem),
@@ -192,7 +213,7 @@ pub(super) async fn put_desired(
     Path(id): Path<String>,
     query: Result<Query<OneQuery>, QueryRejection>,
     body: Result<Json<Wish>, JsonRejection>,
-) -> Result<Json<CommandView>, Problem> {
+) -> Result<Json<Asked>, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let Json(wish) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     let quarter = {
@@ -227,7 +248,12 @@ pub(super) async fn get_desired(
     let quarter = twin
         .quarter_of(asset)
         .map_or("", |quarter| &quarter.record.id);
-    Ok(Json(desired(&twin, &caller.0, quarter, &asset.id)))
+    Ok(Json(desired(
+        twin.home(quarter),
+        &caller.0,
+        quarter,
+        &asset.id,
+    )))
 }
 
 async fn asked(
@@ -235,12 +261,13 @@ async fn asked(
     caller: &Caller,
     (quarter, asset): (String, String),
     wish: Wish,
-) -> Result<CommandView, Problem> {
+) -> Result<Asked, Problem> {
     let Caller(principal) = caller;
     let Wish {
         property,
         value,
         expires_s,
+        priority,
         why,
     } = wish;
     let usual = u32::try_from(USUAL_LIFE_MS / 1000).unwrap_or(u32::MAX);
@@ -262,9 +289,17 @@ async fn asked(
         property,
         value,
         expires: Millis::now().plus(life_ms),
+        priority,
+        stamp: api.recorder.stamp(),
         by: principal.name().to_owned(),
         why,
     };
+    if let Some(node) = home(api, &event.quarter) {
+        let (by, why) = (event.by.clone(), event.why.clone());
+        let ordered = order(api, &node, Order::Command(event), by, why).await?;
+        audit_order(api, caller, &ordered, &wish);
+        return Ok(Asked::Ordered(ordered));
+    }
     let position = api
         .recorder
         .record(vec![Event::CommandAsked(event)])
@@ -284,7 +319,30 @@ async fn asked(
             command.id, command.reason
         )));
     }
-    Ok(Sight::of(principal, &command.quarter).view(&command))
+    let view = Sight::of(principal, &command.quarter).view(&command);
+    Ok(Asked::Here(Box::new(view)))
+}
+
+/// What became of a wish at once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Asked {
+    /// A command of this node.
+    Here(Box<CommandView>),
+    /// An order to the box that is the quarter's home: what comes of it is in `outcomes` of
+    /// `/api/v1/edges/{node}`, and the command among its commands.
+    Ordered(Ordered),
+}
+
+fn audit_order(api: &Api, caller: &Caller, ordered: &Ordered, wish: &str) {
+    let detail = format!("order {} to {}: {wish}", ordered.order, ordered.node);
+    api.access.did(Record {
+        what: "command",
+        result: "ordered",
+        user: Some(caller.0.name()),
+        detail: Some(&detail),
+        ..Record::default()
+    });
 }
 
 fn check_reason(why: &str) -> Result<(), Problem> {

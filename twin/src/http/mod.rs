@@ -135,19 +135,13 @@ fn router(api: Api) -> Router {
 }
 
 /// What a box shows to whoever stands in front of it.
+/// And who stands there may command, when the city is away.
 pub fn box_routes() -> Router<Api> {
-    Router::new()
+    Router::new().merge(command_routes())
 }
 
-/// The whole API.
-pub fn city_routes() -> Router<Api> {
+fn command_routes() -> Router<Api> {
     Router::new()
-        .route("/openapi.json", get(openapi))
-        .route("/asyncapi.json", get(asyncapi::asyncapi))
-        .route("/mqtt", get(mqtt_ws::mqtt))
-        .route("/api/v1/quarters", get(lists::quarters))
-        .route("/api/v1/assets", get(assets::list))
-        .route("/api/v1/assets/{id}", get(assets::one))
         .route(
             "/api/v1/assets/{id}/desired",
             get(commands::get_desired).put(commands::put_desired),
@@ -165,6 +159,18 @@ pub fn city_routes() -> Router<Api> {
             "/api/v1/commands/{id}/withdraw",
             post(commands::judge::withdraw),
         )
+}
+
+/// The whole API.
+pub fn city_routes() -> Router<Api> {
+    Router::new()
+        .route("/openapi.json", get(openapi))
+        .route("/asyncapi.json", get(asyncapi::asyncapi))
+        .route("/mqtt", get(mqtt_ws::mqtt))
+        .route("/api/v1/quarters", get(lists::quarters))
+        .route("/api/v1/assets", get(assets::list))
+        .route("/api/v1/assets/{id}", get(assets::one))
+        .merge(command_routes())
         .route("/api/v1/cells", get(cells::list))
         .route("/api/v1/cells/{h3}", get(cells::one))
         .route("/api/v1/alerts", get(lists::alerts))
@@ -201,6 +207,7 @@ pub fn city_routes() -> Router<Api> {
         edges::one,
         edges::enrol::invite,
         edges::enrol::enrol,
+        edges::settings::put_settings,
         edges::judge::drain,
         edges::judge::resume,
         edges::judge::retire,

@@ -4,11 +4,13 @@ use quartier_plugin_host::{Package, Plugin, Runner};
 
 use super::StartError;
 use crate::config::{Config, Plugin as Declaration};
-use crate::event::{Deployed, Event, How, Interlock, Origin, PluginRecord, Removed};
-use crate::model::{AssetRecord, QuarterRecord};
+use crate::event::{
+    Deployed, EdgeOrdered, Event, How, Interlock, Order, Origin, PluginRecord, Removed, Stamp,
+};
+use crate::model::{AssetRecord, Millis, QuarterRecord};
 use crate::plugins::{Artifacts, dictionary, misnamed, record_of};
 use crate::registry::{load_assets, load_cells};
-use crate::state::{MAX_PLUGINS, Twin};
+use crate::state::{Edge, EdgeStanding, MAX_PLUGINS, Twin};
 
 /// Quarters, assets and plugins of the configuration, read and checked.
 pub(super) struct Declared {
@@ -16,6 +18,8 @@ pub(super) struct Declared {
     assets: Vec<AssetRecord>,
     plugins: Vec<PluginRecord>,
     interlocks: Vec<Interlock>,
+    node: String,
+    is_box: bool,
 }
 
 impl Declared {
@@ -53,6 +57,8 @@ impl Declared {
             assets,
             plugins,
             interlocks: config.interlocks.iter().map(Interlock::from).collect(),
+            node: config.node.name.clone(),
+            is_box: config.uplink.is_some(),
         })
     }
 
@@ -69,11 +75,17 @@ impl Declared {
                 events.push(Event::QuarterPut(record.clone()));
             }
         }
-        for record in &self.assets {
+        let at_box = |quarter: &str| twin.edges().of_quarter(quarter).is_some();
+        for record in self.assets.iter().filter(|record| !at_box(&record.quarter)) {
             if !is_registered(twin, record) {
                 events.push(Event::AssetPut(record.clone()));
             }
         }
+        let edges = twin
+            .edges()
+            .iter()
+            .filter(|edge| edge.standing != EdgeStanding::Retired);
+        events.extend(edges.flat_map(|edge| self.orders(edge)));
         for deployed in twin.deployments().map(|deployment| &deployment.record) {
             let wanted = |record: &PluginRecord| {
                 record.quarter == deployed.quarter && record.plugin == deployed.plugin
@@ -88,10 +100,21 @@ impl Declared {
                 }));
             }
         }
-        if twin.commands().interlocks() != self.interlocks {
+        // A box that names none of its own keeps those that the city gave it.
+        let own = !self.is_box || !self.interlocks.is_empty();
+        if own && twin.commands().interlocks() != self.interlocks {
             events.push(Event::InterlocksPut(self.interlocks.clone()));
         }
         for record in &self.plugins {
+            if at_box(&record.quarter) {
+                let (plugin, quarter) = (&record.plugin, &record.quarter);
+                tracing::warn!(
+                    plugin,
+                    quarter,
+                    "the quarter's home is a box, so this plugin of the configuration does not run here: quartier plugin deploy sends it to the box"
+                );
+                continue;
+            }
             let past = twin.past(&record.quarter, &record.plugin);
             if past.and_then(|past| past.declared) != Some(record.declaration()) {
                 events.push(Event::PluginDeployed(Deployed {
@@ -103,6 +126,37 @@ impl Declared {
             }
         }
         events
+    }
+
+    /// What a box is to have of the city's configuration, and has not and is not told already.
+    fn orders(&self, edge: &Edge) -> Vec<Event<'static>> {
+        let here = |record: &&AssetRecord| record.quarter == edge.record.quarter;
+        let assets = self.assets.iter().filter(here);
+        let missing = assets.filter(|record| !is_registered(edge.replica(), record));
+        let missing: Vec<_> = missing.cloned().collect();
+        let mut orders = Vec::new();
+        if !missing.is_empty() {
+            orders.push(Order::Assets(missing));
+        }
+        if edge.replica().commands().interlocks() != self.interlocks {
+            orders.push(Order::Interlocks(self.interlocks.clone()));
+        }
+        let waits = |order: &Order| edge.orders().values().any(|waits| waits.order == *order);
+        orders.retain(|order| !waits(order));
+        let ordered = |order| {
+            Event::EdgeOrdered(EdgeOrdered {
+                node: edge.record.node.clone(),
+                order,
+                stamp: Stamp {
+                    time: Millis::now(),
+                    count: 0,
+                    node: self.node.clone(),
+                },
+                by: String::new(),
+                why: "the configuration of the city says so".to_owned(),
+            })
+        };
+        orders.into_iter().map(ordered).collect()
     }
 }
 

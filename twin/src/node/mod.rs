@@ -19,24 +19,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Gate, Hooks, Message, TlsError};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Intake, Message, TlsError};
 use quartier_plugin_host::{Host, HostError, LoadError, PublicKey};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
+use crate::edges::packages::Packages;
 use crate::edges::{InvitationError, Invitations};
 use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Workers};
 use crate::event::Decision;
 use crate::external::{self, External};
 use crate::feed::{self, JournalFeed, StoreLedger};
+use crate::hlc::Hlc;
 use crate::http;
 use crate::influx::{self, InfluxConfig, SinkState};
 use crate::intake::TelemetryIntake;
 use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
 use crate::mqtt::Mqtt;
-use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs};
+use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs, guard};
 use crate::recorder::Recorder;
 use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
@@ -241,11 +243,16 @@ impl Node {
         let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
         let audit = Arc::new(Audit::open(data.path())?);
         let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
+        let intake = Arc::new(intake);
         access.follow(&twin.read());
+        intake.follow(&twin.read());
         let hooks = Hooks {
             gate: Arc::clone(&access) as Arc<dyn Gate>,
-            intake: Arc::new(intake),
-            retained: Arc::new(TwinTopics::new(Arc::clone(&twin))),
+            intake: Arc::clone(&intake) as Arc<dyn Intake>,
+            retained: Arc::new(TwinTopics::new(
+                Arc::clone(&twin),
+                Packages::new(Arc::clone(&artifacts)),
+            )),
             disk: Arc::clone(&store) as Arc<dyn Disk>,
         };
         let (closing, closed) = watch::channel(false);
@@ -278,6 +285,7 @@ impl Node {
         let plugins = Box::new(workers.stats());
         let mut observers = outfit.observers;
         observers.push(Arc::clone(&access) as Arc<dyn Observer>);
+        observers.push(intake);
         let engine = Engine::start(Parts {
             recovered,
             journal: Arc::clone(&journal),
@@ -314,7 +322,11 @@ impl Node {
             }
             None => None,
         };
-        let recorder = Recorder::new(Arc::clone(&journal), engine.folded());
+        let hlc = Hlc::new(
+            config.node.name.clone(),
+            twin.read().commands().newest_stamp(),
+        );
+        let recorder = Recorder::new(Arc::clone(&journal), engine.folded(), Arc::new(hlc));
         let deployer = Arc::new(Deployer::new(
             artifacts,
             recorder.clone(),
@@ -385,6 +397,12 @@ impl Node {
         let reload = Arc::new(Notify::new());
         let watch = AccessWatch::new(config, access, tls, audit);
         outputs.push(tokio::spawn(watch.run(Arc::clone(&reload), closed.clone())));
+        let guard = guard(
+            Arc::clone(&status),
+            Arc::clone(&handles.deployer),
+            closed.clone(),
+        );
+        outputs.push(tokio::spawn(guard));
         let following = told::follow(Arc::clone(&status), Arc::clone(&store), closed);
         outputs.push(tokio::spawn(following));
         outputs.push(tokio::spawn(front));

@@ -56,6 +56,7 @@ impl Ticker {
                 self.keep_house();
             }
             gauges(&self.status);
+            of_edges(&self.status);
             count = count.wrapping_add(1);
         }
     }
@@ -147,5 +148,32 @@ fn gauges(status: &Status) {
     metrics::gauge!("quartier_commands_repeated_total").set(repeated as f64);
     if let Some(lag) = lag.influx {
         metrics::gauge!("quartier_influx_lag_entries").set(lag as f64);
+    }
+}
+
+/// Figures of a city's boxes.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]
+fn of_edges(status: &Status) {
+    let twin = status.twin.read();
+    for edge in twin.edges().iter() {
+        let node = edge.record.node.clone();
+        let gauge = |name: &'static str, value: f64| {
+            metrics::gauge!(name, "node" => node.clone()).set(value);
+        };
+        gauge("quartier_edge_behind_entries", edge.behind() as f64);
+        gauge("quartier_edge_position", edge.received() as f64);
+        let differs = edge.proof().0.is_some_and(|proof| !proof.equal);
+        gauge("quartier_edge_differs", f64::from(u8::from(differs)));
+        if let Some(heard) = edge.heard() {
+            let silent = Millis::now().since(heard.taken).max(0);
+            gauge("quartier_edge_silent_seconds", silent as f64 / 1000.0);
+        }
+        if let Some(health) = edge.health() {
+            gauge("quartier_edge_journal_bytes", health.journal_bytes as f64);
+            gauge(
+                "quartier_edge_disk_free_bytes",
+                health.disk_free_bytes as f64,
+            );
+        }
     }
 }

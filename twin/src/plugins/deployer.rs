@@ -11,7 +11,10 @@ use tokio::task::spawn_blocking;
 
 use super::wish::{DeployError, Done, Lab, Request};
 use super::{ArtifactError, Artifacts, dictionary, misnamed, record_of};
-use crate::event::{Deployed, Event, How, Origin, PluginRecord, Removed, Stage};
+use crate::edges::packages;
+use crate::event::{
+    DeployOrder, Deployed, EdgeOrdered, Event, How, Order, Origin, PluginRecord, Removed, Stage,
+};
 use crate::recorder::Recorder;
 use crate::state::Twin;
 
@@ -72,7 +75,7 @@ impl Deployer {
             return Err(DeployError::Rejected(wanted.to_owned()));
         }
         // The lab's word first: what nobody signed is not compiled, nor kept as machine code.
-        self.verify(&package, &request.quarter)?;
+        self.verify(&package, Some(&request.quarter))?;
         let artifacts = Arc::clone(&self.artifacts);
         let checked = spawn_blocking(move || {
             let plugin = artifacts.check(&package)?;
@@ -169,7 +172,7 @@ impl Deployer {
     pub async fn rollback(&self, plugin: &str, request: Request) -> Result<Done, DeployError> {
         let before = {
             let twin = self.twin.read();
-            let past = twin.past(&request.quarter, plugin);
+            let past = twin.home(&request.quarter).past(&request.quarter, plugin);
             past.and_then(|past| past.history.last().cloned())
         };
         let mut record = before.ok_or_else(|| {
@@ -198,7 +201,8 @@ impl Deployer {
         let twin = Arc::clone(&self.twin);
         let found = {
             let twin = twin.read();
-            let mut running = twin.deployments_of(&request.quarter, plugin);
+            let home = twin.home(&request.quarter);
+            let mut running = home.deployments_of(&request.quarter, plugin);
             running
                 .find(|d| version.is_none_or(|version| d.record.version == version))
                 .map(|d| d.record.clone())
@@ -211,12 +215,18 @@ impl Deployer {
             by: request.by,
             why: request.why,
         };
-        let position = self
-            .recorder
-            .record(vec![Event::PluginRemoved(removed)])
-            .await?;
+        let order = self.order(&request.quarter, &removed.by, &removed.why, || {
+            Ok(Order::Remove(removed.clone()))
+        })?;
+        let event = order.unwrap_or(Event::PluginRemoved(removed));
+        let ordered = matches!(event, Event::EdgeOrdered(_));
+        let position = self.recorder.record(vec![event]).await?;
         Ok(Done {
             position,
+            ordered: ordered
+                .then(|| request.quarter.clone())
+                .into_iter()
+                .collect(),
             plugin: record.plugin,
             version: record.version,
             stage: record.stage,
@@ -224,7 +234,8 @@ impl Deployer {
         })
     }
 
-    fn verify(&self, package: &Package, quarter: &str) -> Result<(), DeployError> {
+    /// `quarter`: where the lab must be at home; `None`: any lab that is known here.
+    fn verify(&self, package: &Package, quarter: Option<&String>) -> Result<(), DeployError> {
         let wrong = |error: &dyn Display| DeployError::Rejected(error.to_string());
         package.check_sizes().map_err(|error| wrong(&error))?;
         let manifest = Manifest::parse(&package.manifest)
@@ -236,7 +247,9 @@ impl Deployer {
                 manifest.lab
             ));
         };
-        if !lab.quarters.iter().any(|known| known == quarter) {
+        if let Some(quarter) = quarter
+            && !lab.quarters.contains(quarter)
+        {
             return refused(format!(
                 "lab {} may not deploy to {quarter}, only to {}; promotion to stage labs brings a \
                  plugin to other quarters",
@@ -270,7 +283,8 @@ impl Deployer {
                 record.quarter
             )));
         }
-        let mut running = twin.deployments_of(&record.quarter, &record.plugin);
+        let home = twin.home(&record.quarter);
+        let mut running = home.deployments_of(&record.quarter, &record.plugin);
         let Some(same) = running.find(|d| d.record.version == record.version) else {
             return Ok(());
         };
@@ -309,7 +323,7 @@ impl Deployer {
         version: Option<&str>,
     ) -> Result<PluginRecord, DeployError> {
         let twin = self.twin.read();
-        let running = twin.deployments_of(quarter, plugin);
+        let running = twin.home(quarter).deployments_of(quarter, plugin);
         let mut wanted: Vec<_> = running
             .filter(|d| version.is_none_or(|version| d.record.version == version))
             .map(|d| &d.record)
@@ -341,9 +355,38 @@ impl Deployer {
     }
 
     async fn done(&self, events: Vec<Deployed>) -> Result<Done, DeployError> {
-        let records: Vec<PluginRecord> = events.iter().map(|d| d.record.clone()).collect();
-        let events = events.into_iter().map(Event::PluginDeployed).collect();
-        let position = self.recorder.record(events).await?;
+        let mut records: Vec<PluginRecord> = events.iter().map(|d| d.record.clone()).collect();
+        let (mut ordered, mut recorded) = (Vec::new(), Vec::new());
+        for deployed in events {
+            let order = self.order(
+                &deployed.record.quarter,
+                &deployed.by,
+                &deployed.why,
+                || self.deploy_order(&deployed),
+            )?;
+            if order.is_some() {
+                ordered.push(deployed.record.clone());
+            }
+            recorded.push(order.unwrap_or(Event::PluginDeployed(deployed)));
+        }
+        let position = self.recorder.record(recorded).await?;
+        // What a box does with it shows when it has taken the order.
+        records.retain(|record| !ordered.contains(record));
+        if records.is_empty()
+            && let Some(first) = ordered.first()
+        {
+            return Ok(Done {
+                position,
+                plugin: first.plugin.clone(),
+                version: first.version.clone(),
+                stage: first.stage,
+                quarters: Vec::new(),
+                ordered: ordered
+                    .iter()
+                    .map(|record| record.quarter.clone())
+                    .collect(),
+            });
+        }
         let twin = self.twin.read();
         let is_placed = |record: &&PluginRecord| {
             let mut running = twin.deployments_of(&record.quarter, &record.plugin);
@@ -368,7 +411,98 @@ impl Deployer {
             version: first.version.clone(),
             stage: first.stage,
             quarters: quarters(&placed),
+            ordered: ordered
+                .iter()
+                .map(|record| record.quarter.clone())
+                .collect(),
         })
+    }
+
+    /// The order to the box that is the home of `quarter`; `None`: there is no box.
+    fn order(
+        &self,
+        quarter: &str,
+        by: &str,
+        why: &str,
+        order: impl FnOnce() -> Result<Order, DeployError>,
+    ) -> Result<Option<Event<'static>>, DeployError> {
+        let node = {
+            let twin = self.twin.read();
+            let edge = twin.edges().of_quarter(quarter);
+            edge.map(|edge| edge.record.node.clone())
+        };
+        let Some(node) = node else {
+            return Ok(None);
+        };
+        Ok(Some(Event::EdgeOrdered(EdgeOrdered {
+            node,
+            order: order()?,
+            stamp: self.recorder.stamp(),
+            by: by.to_owned(),
+            why: why.to_owned(),
+        })))
+    }
+
+    fn deploy_order(&self, deployed: &Deployed) -> Result<Order, DeployError> {
+        let package = self.artifacts.package(&deployed.record)?;
+        if package.signature.is_none() {
+            return Err(DeployError::Signature(format!(
+                "{} is not signed, and a box takes nothing that is not: quartier plugin sign",
+                deployed.record.plugin
+            )));
+        }
+        Ok(Order::Deploy(DeployOrder {
+            deployed: deployed.clone(),
+            bytes: packages::encode(&package).len() as u64,
+        }))
+    }
+
+    /// Box: what an order of the city asks for, checked: the package against its digests and its
+    /// lab's signature, the record against the manifest, an instance started. The package is kept.
+    ///
+    /// # Errors
+    /// See [`DeployError`]; nothing changed.
+    pub async fn ordered(
+        &self,
+        order: &DeployOrder,
+        package: Package,
+    ) -> Result<Event<'static>, DeployError> {
+        let wanted = &order.deployed.record;
+        let found = (package.component_digest(), package.manifest_digest());
+        if found != (wanted.digest, wanted.manifest) {
+            return Err(DeployError::Rejected(
+                "the package is another one than was ordered".to_owned(),
+            ));
+        }
+        // Beyond its own quarter a lab reaches by the city's promotion, which is this order.
+        self.verify(
+            &package,
+            (wanted.stage <= Stage::Quarter).then_some(&wanted.quarter),
+        )?;
+        let artifacts = Arc::clone(&self.artifacts);
+        let checked = spawn_blocking(move || {
+            let plugin = artifacts.check(&package)?;
+            artifacts.keep(&package)?;
+            Ok::<_, ArtifactError>(plugin)
+        });
+        let plugin = joined(checked.await)?.map_err(rejected)?;
+        let record = record_of(
+            &plugin,
+            &wanted.quarter,
+            wanted.stage,
+            wanted.origin,
+            wanted.config.clone(),
+        );
+        if record != *wanted {
+            return Err(DeployError::Rejected(
+                "the manifest does not say what the order says: city and box have different \
+                 versions of quartier"
+                    .to_owned(),
+            ));
+        }
+        self.fits(&record)?;
+        self.try_out(plugin, &record).await?;
+        Ok(Event::PluginDeployed(order.deployed.clone()))
     }
 }
 

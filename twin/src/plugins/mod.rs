@@ -3,6 +3,7 @@
 mod artifacts;
 mod comparison;
 mod deployer;
+mod guard;
 mod logs;
 mod record;
 mod wish;
@@ -10,6 +11,7 @@ mod wish;
 pub use artifacts::{ArtifactError, Artifacts};
 pub use comparison::{Comparison, Example, Step, Tally, compare};
 pub use deployer::Deployer;
+pub use guard::guard;
 pub use logs::{LogLine, Logs};
 pub use record::{dictionary, misnamed, record_of};
 pub use wish::{DeployError, Done, Lab, Request};

@@ -41,6 +41,10 @@ pub struct Done {
     pub stage: Stage,
     /// Quarters in which something changed.
     pub quarters: Vec<String>,
+    /// Quarters whose boxes were given an order; `outcomes` of `/api/v1/edges/{node}` say what came
+    /// of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ordered: Vec<String>,
 }
 
 /// Why something was not done; nothing changed.

@@ -179,7 +179,8 @@ impl<'a> Fork<'a> {
             | Event::Uplinked(_)
             | Event::EdgeNews(_)
             | Event::EdgeOrdered(_)
-            | Event::OrderTaken(_) => false,
+            | Event::OrderTaken(_)
+            | Event::SettingsPut(_) => false,
         }
     }
 

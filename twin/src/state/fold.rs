@@ -39,7 +39,8 @@ impl Twin {
             Event::Uplinked(uplinked) => self.uplinked(uplinked, effects),
             Event::EdgeNews(news) => self.edge_news(news, effects),
             Event::EdgeOrdered(ordered) => self.order(ordered, effects),
-            Event::OrderTaken(taken) => self.take_order(taken),
+            Event::OrderTaken(taken) => self.take_order(taken, effects),
+            Event::SettingsPut(settings) => self.put_settings(settings),
         }
         self.cut_full_batches(effects);
     }
@@ -156,6 +157,7 @@ impl Twin {
             &mut |cell, metric, aggregate| effects.cells.push((cell, metric, aggregate.copied())),
         );
         self.tick_commands(effects);
+        self.watch_edges(effects);
         self.cut_at_tick(effects);
     }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use h3o::{CellIndex, Resolution};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Decision, Severity};
+use crate::event::{Decision, EdgeSettings, Severity};
 use crate::grid::{Aggregate, Aggregates, CellAggregate, Grid};
 use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
@@ -32,8 +32,8 @@ pub use commands::{
 };
 pub use edges::{Edge, Edges, Lost, MAX_ORDERS, OrdersTaken, Proof, Standing as EdgeStanding};
 pub use plugins::{
-    Change as PluginChange, Deployment, MAX_PLUGINS, Past, PluginBatch, PluginJob, QUARANTINE_RULE,
-    Start,
+    Change as PluginChange, Deployment, Faults, MAX_PLUGINS, Past, PluginBatch, PluginJob,
+    QUARANTINE_RULE, Start,
 };
 pub use query::{AssetFilter, Region};
 pub use registry::{Asset, Detail, MetricEntry, Quarter, Stream};
@@ -70,6 +70,7 @@ pub struct Twin {
     commands: Commands,
     edges: Edges,
     orders_taken: OrdersTaken,
+    settings: EdgeSettings,
     #[serde(skip)]
     lookup: Lookup,
     #[serde(skip)]
@@ -164,6 +165,8 @@ pub struct Effects {
     pub edges: Vec<String>,
     /// Orders of boxes, by node and number, that came or were taken.
     pub orders: Vec<(String, u64)>,
+    /// Box: orders taken.
+    pub taken: u32,
     /// Decisions of boxes, with their node and the position in its journal, for the audit.
     pub edge_decisions: Vec<(String, u64, Decision)>,
 }
@@ -179,6 +182,7 @@ impl Effects {
         self.commands.clear();
         self.edges.clear();
         self.orders.clear();
+        self.taken = 0;
         self.edge_decisions.clear();
     }
 }
@@ -205,6 +209,7 @@ impl Twin {
             commands: Commands::default(),
             edges: Edges::default(),
             orders_taken: OrdersTaken::default(),
+            settings: EdgeSettings::default(),
             lookup: Lookup::default(),
             grid: Grid::default(),
             aggregates: Aggregates::default(),

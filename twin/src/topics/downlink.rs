@@ -6,6 +6,7 @@ use quartier_broker::{Message, topic_matches};
 use serde::Serialize;
 
 use super::retained;
+use crate::edges::packages::Packages;
 use crate::event::EdgeOrdered;
 use crate::state::{Edge, EdgeStanding, Effects, Twin};
 use crate::uplink::DOWNLINK;
@@ -38,6 +39,15 @@ pub(super) fn changed(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) 
         let payload = order.map_or_else(Bytes::new, |order: &EdgeOrdered| json(order));
         batch.push(retained(order_topic(node, *number), payload));
     }
+}
+
+/// The chunk that a box asks for by subscribing to its topic, and only that: no wildcards.
+pub(super) fn chunk(packages: &Packages, filter: &str) -> Option<Bytes> {
+    let mut levels = filter.strip_prefix(DOWNLINK)?.split('/');
+    let (_node, kind) = (levels.next()?, levels.next()?);
+    let (name, number) = (levels.next()?, levels.next()?);
+    let number = number.parse().ok()?;
+    (kind == "package" && levels.next().is_none()).then(|| packages.chunk(name, number))?
 }
 
 /// What a subscriber of `filter` is told at once.

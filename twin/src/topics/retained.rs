@@ -10,6 +10,7 @@ use super::{
     aggregate_json, alert_json, alert_topic, cell_topic, command_json, command_topic, downlink,
     may_show, stream_json, stream_topic,
 };
+use crate::edges::packages::Packages;
 use crate::state::{Change, RESOLUTIONS, Stream, Twin};
 
 /// Streams looked at under one lock, so that a wide filter does not hold up the fold.
@@ -18,12 +19,13 @@ const CHUNK: usize = 4096;
 /// Answers new subscribers of twin, personal, cell, alert and command topics.
 pub struct TwinTopics {
     twin: Arc<RwLock<Twin>>,
+    packages: Packages,
 }
 
 impl TwinTopics {
-    /// Over the twin that the fold owns.
-    pub fn new(twin: Arc<RwLock<Twin>>) -> Self {
-        Self { twin }
+    /// Over the twin that the fold owns, and the packages that boxes may ask for.
+    pub fn new(twin: Arc<RwLock<Twin>>, packages: Packages) -> Self {
+        Self { twin, packages }
     }
 
     fn streams(&self, filter: &str, emit: &mut dyn FnMut(String, Bytes)) {
@@ -132,7 +134,9 @@ impl RetainedSource for TwinTopics {
         if wild || first == "cmd" {
             self.commands(filter, emit);
         }
-        if wild || first == "downlink" {
+        if let Some(chunk) = downlink::chunk(&self.packages, filter) {
+            emit(filter.to_owned(), chunk);
+        } else if wild || first == "downlink" {
             downlink::matching(&self.twin.read(), filter, emit);
         }
     }

@@ -1,5 +1,6 @@
 //! Payloads as the contract has them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -8,8 +9,12 @@ use quartier_broker::RetainedSource as _;
 use serde_json::Value;
 
 use super::{TwinTopics, stream_json};
-use crate::event::{CommandAsked, Entry, Event};
+use quartier_plugin_host::Host;
+
+use crate::edges::packages::Packages;
+use crate::event::{CommandAsked, Entry, Event, Priority, Stamp};
 use crate::model::{AssetRecord, Millis, Observed, Quality, QuarterRecord, Reading};
+use crate::plugins::Artifacts;
 use crate::state::{Change, Effects, Twin};
 
 proptest! {
@@ -47,9 +52,14 @@ fn the_payload_is_the_one_of_the_contract() {
     assert_eq!(payload, expected.as_bytes());
 }
 
+fn topics(twin: &Arc<RwLock<Twin>>) -> TwinTopics {
+    let artifacts = Artifacts::new(Host::new().unwrap(), Path::new("none"));
+    TwinTopics::new(Arc::clone(twin), Packages::new(Arc::new(artifacts)))
+}
+
 fn told(twin: &Arc<RwLock<Twin>>, filter: &str) -> Vec<(String, String)> {
     let mut told = Vec::new();
-    TwinTopics::new(Arc::clone(twin)).matching(filter, &mut |topic, payload| {
+    topics(twin).matching(filter, &mut |topic, payload| {
         told.push((topic, String::from_utf8(payload.to_vec()).unwrap()));
     });
     told
@@ -89,12 +99,14 @@ fn a_device_that_comes_back_is_told_what_is_open_for_it_and_nothing_else() {
             property: property.to_owned(),
             value,
             expires: Millis(1_780_275_600_000),
+            priority: Priority::Normal,
+            stamp: Stamp::default(),
             by: "ada".to_owned(),
             why: "test".to_owned(),
         }));
     }
     let topic = "cmd/v1/a/w1";
-    assert!(TwinTopics::new(Arc::clone(&twin)).owns(topic));
+    assert!(topics(&twin).owns(topic));
     let (limit, mode) = (
         r#"{"property":"limit_kw","value":4.2,"expires":"2026-06-01T01:00:00Z","id":"4-0"}"#,
         r#"{"property":"mode","value":1.0,"expires":"2026-06-01T01:00:00Z","id":"5-0"}"#,

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::view::{CommandView, Sight};
-use super::{audit, check_reason, now};
+use super::{audit, audit_order, check_reason, now};
 use crate::access::Right;
-use crate::event::{CommandJudged, Event, Judgement};
+use crate::event::{CommandJudged, Event, Judgement, Order};
 use crate::http::Api;
 use crate::http::caller::Caller;
+use crate::http::edges::order;
 use crate::http::problem::Problem;
 use crate::state::{Command, CommandId, CommandState};
 
@@ -96,6 +97,9 @@ async fn judge(
 ) -> Result<Json<CommandView>, Problem> {
     let Json(Why { why }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     let unknown = || Problem::not_found(format!("there is no command {id:?}"));
+    if let Some((node, id)) = id.split_once(':') {
+        return judge_on_box(&api, &caller, node, id, judgement, why).await;
+    }
     let id: CommandId = id.parse().map_err(|_| unknown())?;
     let before = api
         .status
@@ -142,6 +146,38 @@ async fn judge(
     };
     audit(&api, &caller, result, &command, &why);
     Ok(Json(Sight::of(&caller.0, &command.quarter).view(&command)))
+}
+
+/// A word on a command of a box is an order to the box; the answer shows the command as it is now.
+async fn judge_on_box(
+    api: &Api,
+    caller: &Caller,
+    node: &str,
+    id: &str,
+    judgement: Judgement,
+    why: String,
+) -> Result<Json<CommandView>, Problem> {
+    let command = {
+        let twin = api.status.twin.read();
+        let edge = twin.edges().get(node);
+        let found = edge.and_then(|edge| edge.commands().find(|c| c.id.to_string() == id));
+        found.cloned()
+    };
+    let unknown = || Problem::not_found(format!("box {node} has no command {id:?}"));
+    let command = command.ok_or_else(unknown)?;
+    caller.must(Right::Command, &command.quarter)?;
+    check_reason(&why)?;
+    let by = caller.0.name().to_owned();
+    let judged = CommandJudged {
+        id: id.to_owned(),
+        judgement,
+        by: by.clone(),
+        why: why.clone(),
+    };
+    let ordered = order(api, node, Order::Judge(judged), by, why.clone()).await?;
+    audit_order(api, caller, &ordered, &why);
+    let sight = Sight::of(&caller.0, &command.quarter);
+    Ok(Json(sight.view_of(Some(node), &command)))
 }
 
 fn is_already(command: &Command) -> Problem {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Principal, Right};
-use crate::event::Judgement;
+use crate::event::{Judgement, Priority, Stamp};
 use crate::state::{Asker, Command, CommandState, Twin};
 use crate::vocabulary::Vocabulary;
 
@@ -14,7 +14,7 @@ use crate::vocabulary::Vocabulary;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Command)]
 pub(in crate::http) struct CommandView {
-    /// Id: journal position and place there.
+    /// Id: journal position and place there; of a box's, its node and a colon before.
     id: String,
     quarter: String,
     asset: String,
@@ -26,6 +26,10 @@ pub(in crate::http) struct CommandView {
     /// UCUM code; empty where the property is not in the vocabulary.
     unit: String,
     state: CommandState,
+    /// Against other persons' wishes; a plugin's is below all of them.
+    priority: Priority,
+    /// When a person asked, for the order among wishes: time, count, node.
+    stamp: Option<Stamp>,
     /// Why it is in this state, where that does not say it.
     #[schema(required)]
     reason: Option<String>,
@@ -106,6 +110,18 @@ impl Sight {
         self.personal || !metric.is_some_and(|metric| metric.personal)
     }
 
+    /// The same of a command of a box.
+    pub(in crate::http) fn view_of(self, node: Option<&str>, command: &Command) -> CommandView {
+        let view = self.view(command);
+        match node {
+            None => view,
+            Some(node) => CommandView {
+                id: format!("{node}:{}", view.id),
+                ..view
+            },
+        }
+    }
+
     pub(in crate::http) fn view(self, command: &Command) -> CommandView {
         let shown = self.shows(&command.property);
         let people = |text: &String| self.people.then(|| text.clone());
@@ -130,6 +146,8 @@ impl Sight {
             value: shown.then_some(command.value),
             unit: metric.map_or_else(String::new, |metric| metric.unit.clone()),
             state: command.state,
+            priority: command.priority,
+            stamp: command.is_persons().then(|| command.stamp.clone()),
             reason: Some(command.reason.clone()).filter(|reason| shown && !reason.is_empty()),
             by,
             person: command.is_persons(),

@@ -9,11 +9,10 @@ use utoipa::ToSchema;
 use super::missing;
 use super::view::EdgeView;
 use crate::access::{Record, Right};
-use crate::event::{EdgeJudged, EdgeJudgement, EdgeOrdered, Event, Order, Stamp};
+use crate::event::{EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, Event, Order};
 use crate::http::Api;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
-use crate::model::Millis;
 use crate::state::EdgeStanding;
 
 /// Why.
@@ -90,10 +89,16 @@ async fn judge(
     }
     let by = caller.0.name().to_owned();
     let order = match judgement {
-        EdgeJudgement::Drain => Some(Order::Drain),
-        EdgeJudgement::Resume => Some(Order::Resume),
+        EdgeJudgement::Drain => Some(true),
+        EdgeJudgement::Resume => Some(false),
         EdgeJudgement::Retire => None,
     };
+    let order = order.map(|draining| {
+        Order::Settings(EdgeSettings {
+            draining: Some(draining),
+            ..EdgeSettings::default()
+        })
+    });
     let judged = Event::EdgeJudged(EdgeJudged {
         node: node.to_owned(),
         judgement,
@@ -104,11 +109,7 @@ async fn judge(
         Event::EdgeOrdered(EdgeOrdered {
             node: node.to_owned(),
             order,
-            stamp: Stamp {
-                time: Millis::now(),
-                count: 0,
-                node: api.status.node.clone(),
-            },
+            stamp: api.recorder.stamp(),
             by: by.clone(),
             why,
         })

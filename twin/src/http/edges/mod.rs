@@ -4,17 +4,21 @@
 
 pub(super) mod enrol;
 pub(super) mod judge;
+mod order;
+pub(super) mod settings;
 mod view;
 
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::problem::Problem;
 use view::EdgeView;
+
+pub(super) use order::{Ordered, home, order};
 
 /// Paths of this module.
 pub(super) fn routes() -> Router<Api> {
@@ -22,6 +26,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/v1/edges", get(list).post(enrol::invite))
         .route("/api/v1/edges/enrol", post(enrol::enrol))
         .route("/api/v1/edges/{node}", get(one))
+        .route("/api/v1/edges/{node}/settings", put(settings::put_settings))
         .route("/api/v1/edges/{node}/drain", post(judge::drain))
         .route("/api/v1/edges/{node}/resume", post(judge::resume))
         .route("/api/v1/edges/{node}/retire", post(judge::retire))

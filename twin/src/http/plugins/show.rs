@@ -11,7 +11,7 @@ use crate::engine::WorkerStats;
 use crate::event::Stage;
 use crate::http::Api;
 use crate::http::problem::Problem;
-use crate::state::{Deployment, Past, PluginChange};
+use crate::state::{Deployment, Past, PluginChange, Twin};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,8 @@ pub(in crate::http) async fn list(
     let Query(query) = query?;
     let stats = (api.status.plugins)();
     let twin = api.status.twin.read();
-    let wanted = twin.deployments().filter(|d| {
+    let all = twin.homes().flat_map(Twin::deployments);
+    let wanted = all.filter(|d| {
         let quarter = query.quarter.as_ref();
         quarter.is_none_or(|quarter| *quarter == d.record.quarter)
             && query.stage.is_none_or(|stage| stage == d.record.stage)
@@ -55,8 +56,9 @@ pub(in crate::http) async fn one(
 ) -> Result<Json<Value>, Problem> {
     let stats = (api.status.plugins)();
     let twin = api.status.twin.read();
-    let running: Vec<&Deployment> = twin.deployments_of(&quarter, &plugin).collect();
-    let past = twin.past(&quarter, &plugin);
+    let home = twin.home(&quarter);
+    let running: Vec<&Deployment> = home.deployments_of(&quarter, &plugin).collect();
+    let past = home.past(&quarter, &plugin);
     if running.is_empty() && past.is_none() {
         let detail = format!("{plugin} never ran in {quarter}");
         return Err(Problem::not_found(detail));

@@ -1,11 +1,13 @@
 //! Who may have a command: intents of plugins, wishes of persons, and what persons say of both.
 
+use super::rule::against;
 use super::{
     Asker, Command, CommandId, CommandState, Hold, Intent, Judged, LONGEST_LIFE_MS, MAX_OPEN,
     MAX_SEEN, MEMORY_MS, Seen, Target, USUAL_LIFE_MS, target,
 };
 use crate::event::{
     CommandAsked, CommandGrant, CommandIntent, CommandJudged, Decision, Interlock, Judgement,
+    Priority, Stamp,
 };
 use crate::model::Millis;
 use crate::state::{Effects, Twin};
@@ -13,9 +15,9 @@ use crate::state::{Effects, Twin};
 const HOUR_MS: i64 = 3_600_000;
 
 /// Why a command is not carried out.
-struct No {
-    state: CommandState,
-    reason: String,
+pub(super) struct No {
+    pub(super) state: CommandState,
+    pub(super) reason: String,
 }
 
 fn no(reason: String) -> No {
@@ -128,6 +130,8 @@ impl Twin {
             value,
             asked: self.now,
             expires,
+            priority: Priority::Routine,
+            stamp: Stamp::default(),
             by,
             interlocks: Vec::new(),
             state: CommandState::Waiting,
@@ -285,9 +289,19 @@ impl Twin {
                     && (!waits || other.state == CommandState::Waiting)
             });
             if replaced {
-                let reason = format!("command {} is newer", command.id);
+                let reason = self.why_superseded(command, other);
                 self.finish(other, CommandState::Superseded, reason);
             }
+        }
+    }
+
+    fn why_superseded(&self, winner: &Command, loser: CommandId) -> String {
+        let hold = self.commands.holds.get(&target(winner));
+        let hold = hold.filter(|hold| hold.id == winner.id);
+        let loser = self.commands.open.get(&loser).filter(|l| l.is_persons());
+        match hold.zip(loser) {
+            Some((hold, loser)) => against(hold, loser),
+            None => format!("command {} is newer", winner.id),
         }
     }
 
@@ -303,14 +317,22 @@ impl Twin {
             asked.property.clone(),
         );
         let id = CommandId::asked_at(self.position);
-        let command = self.fresh(id, place, asked.value, asked.expires, by);
-        match self.admit(&command) {
+        let command = Command {
+            priority: asked.priority,
+            stamp: asked.stamp.clone(),
+            ..self.fresh(id, place, asked.value, asked.expires, by)
+        };
+        let admitted = self.admit(&command).and_then(|()| self.prevails(&command));
+        match admitted {
             Err(No { state, reason }) => self.commands.turn_away(command, state, reason),
             Ok(()) => {
-                let until = command.expires;
-                self.commands
-                    .holds
-                    .insert(target(&command), Hold { id, until });
+                let hold = Hold {
+                    id,
+                    until: command.expires,
+                    priority: command.priority,
+                    stamp: command.stamp.clone(),
+                };
+                self.commands.holds.insert(target(&command), hold);
                 self.enter(command, false, effects);
             }
         }

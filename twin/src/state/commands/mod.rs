@@ -16,6 +16,7 @@
 //!   beyond the first two is refused.
 
 mod admit;
+mod rule;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use types::{Asker, BadCommandId, Command, CommandId, CommandState, Judged};
 
 use super::Twin;
-use crate::event::Interlock;
+use crate::event::{Interlock, Priority, Stamp};
 use crate::model::Millis;
 
 /// Life of a command whose plugin names no expiry (0), milliseconds.
@@ -68,10 +69,12 @@ struct Seen {
 type Target = (String, String, String);
 
 /// A person's command that goes before those of plugins.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Hold {
     id: CommandId,
     until: Millis,
+    priority: Priority,
+    stamp: Stamp,
 }
 
 /// All commands of a twin.

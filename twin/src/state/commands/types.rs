@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::event::{Interlock, Judgement};
+use crate::event::{Interlock, Judgement, Priority, Stamp};
 use crate::model::Millis;
 
 /// Which command: journal position of the decision, or of a person's wish, and its place there.
@@ -164,6 +164,10 @@ pub struct Command {
     pub asked: Millis,
     /// No longer wanted from then on.
     pub expires: Millis,
+    /// Against other persons' wishes for the same property; a plugin's is below all of them.
+    pub priority: Priority,
+    /// When a person asked for it, in the order of what people knew of one another.
+    pub stamp: Stamp,
     /// Who wants it.
     pub by: Asker,
     /// The manifest's own interlocks.

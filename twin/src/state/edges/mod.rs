@@ -5,6 +5,7 @@
 //! of the box's journal. What the replica's fold says is mirrored into the city's twin, which is
 //! what everybody sees.
 
+mod alerts;
 mod news;
 mod orders;
 #[cfg(test)]
@@ -16,7 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, CommandId, Effects, Twin};
-use crate::event::{Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, OrderTaken};
+use crate::event::{
+    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken, Removed,
+};
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
 
@@ -261,6 +264,23 @@ impl Twin {
         &self.edges
     }
 
+    /// The quarter's own twin: a box's replica, or this one.
+    pub fn home(&self, quarter: &str) -> &Self {
+        self.edges.of_quarter(quarter).map_or(self, Edge::replica)
+    }
+
+    /// The twins of all quarters: this one, and the replicas of boxes.
+    pub fn homes(&self) -> impl Iterator<Item = &Self> {
+        let boxes = self.edges.iter();
+        let active = boxes.filter(|edge| edge.standing != Standing::Retired);
+        std::iter::once(self).chain(active.map(Edge::replica))
+    }
+
+    /// What the city has set of this box.
+    pub fn settings(&self) -> &EdgeSettings {
+        &self.settings
+    }
+
     /// The orders that this box has taken.
     pub fn orders_taken(&self) -> &OrdersTaken {
         &self.orders_taken
@@ -275,9 +295,26 @@ impl Twin {
                 effects.edges.push(other.record.node.clone());
             }
         }
+        self.leave_to_box(&enrolled.quarter, effects);
         let edge = Edge::new(enrolled.clone());
         self.edges.by_node.insert(enrolled.node.clone(), edge);
         effects.edges.push(enrolled.node.clone());
+    }
+
+    /// What runs here for a quarter ends: its home is elsewhere.
+    fn leave_to_box(&mut self, quarter: &str, effects: &mut Effects) {
+        let running = self.deployments().map(|deployment| &deployment.record);
+        let here = running.filter(|record| record.quarter == quarter);
+        let plugins: Vec<_> = here.map(|record| record.plugin.clone()).collect();
+        for plugin in plugins {
+            let removed = Removed {
+                quarter: quarter.to_owned(),
+                plugin,
+                why: "the quarter has its home on a box now".to_owned(),
+                ..Removed::default()
+            };
+            self.undeploy(&removed, effects);
+        }
     }
 
     /// A person says something of a box. Retired is for ever.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::{Edge, Standing, remember};
-use crate::event::{EdgeOrdered, OrderTaken};
+use crate::event::{EdgeOrdered, EdgeSettings, OrderTaken};
 use crate::state::{Effects, Twin};
 
 /// Orders that may wait for one box.
@@ -43,12 +43,26 @@ impl Twin {
     }
 
     /// Box: an order was taken.
-    pub(in crate::state) fn take_order(&mut self, taken: &OrderTaken) {
+    pub(in crate::state) fn take_order(&mut self, taken: &OrderTaken, effects: &mut Effects) {
         if taken.order <= self.orders_taken.last {
             return;
         }
         self.orders_taken.last = taken.order;
         remember(&mut self.orders_taken.recent, taken.clone());
+        effects.taken += 1;
+    }
+
+    /// Box: settings from the city; those that it does not name stay.
+    pub(in crate::state) fn put_settings(&mut self, settings: &EdgeSettings) {
+        let EdgeSettings {
+            bits_per_s,
+            health_s,
+            draining,
+        } = settings;
+        let known = &mut self.settings;
+        known.bits_per_s = bits_per_s.or(known.bits_per_s);
+        known.health_s = health_s.or(known.health_s);
+        known.draining = draining.or(known.draining);
     }
 }
 

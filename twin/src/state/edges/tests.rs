@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use crate::event::{
-    EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered, Entry, Event, Order,
-    OrderTaken, Severity, Stamp, Uplinked,
+    EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered, EdgeSettings, Entry, Event,
+    Order, OrderTaken, Severity, Stamp, Uplinked,
 };
 use crate::model::{Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::state::{Alert, AlertKey, Effects, Twin};
@@ -344,7 +344,7 @@ fn an_order_waits_until_the_box_says_that_it_took_it() {
         1,
         Event::EdgeOrdered(EdgeOrdered {
             node: NODE.to_owned(),
-            order: Order::Drain,
+            order: Order::Settings(EdgeSettings::default()),
             stamp: Stamp::default(),
             by: "anna".to_owned(),
             why: String::new(),

@@ -59,7 +59,6 @@ impl Twin {
     ) {
         let quarter = edge.record.quarter.as_str();
         match event {
-            Event::QuarterPut(record) if record.id == quarter => self.put_quarter(record.clone()),
             Event::AssetPut(record) if record.quarter == quarter => self.put_asset(record.clone()),
             Event::Observed(observed) | Event::Untimed(observed) if observed.quarter == quarter => {
                 self.place(observed);

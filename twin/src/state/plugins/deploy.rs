@@ -285,8 +285,12 @@ impl Twin {
         if record.origin == Origin::Configuration {
             past.declared = Some(record.declaration());
         }
-        if deployed.how == How::Rollback {
-            past.history.pop();
+        match deployed.how {
+            How::Deploy => past.forget_faults(&record.version),
+            How::Promote => {}
+            How::Rollback => {
+                past.history.pop();
+            }
         }
     }
 

@@ -78,7 +78,43 @@ pub struct Past {
     pub declared: Option<Digest>,
     /// What was done, the latest last.
     pub changes: Vec<Change>,
+    /// By version, the latest last.
+    faults: Vec<(String, Faults)>,
     retired: Vec<Retired>,
+}
+
+/// How often a version failed since it was deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Faults {
+    /// Batches that it answered, or failed to.
+    pub batches: u64,
+    /// Batches that were set aside.
+    pub failed: u64,
+}
+
+impl Past {
+    /// Of a version; none where it never ran, or long ago.
+    pub fn faults(&self, version: &str) -> Faults {
+        let mut all = self.faults.iter();
+        let found = all.find(|(known, _)| known == version);
+        found.map(|(_, faults)| *faults).unwrap_or_default()
+    }
+
+    /// A version answered so many batches, the last of them with or without success.
+    fn count(&mut self, version: &str, batches: u64, failed: bool) {
+        let mut faults = self.faults(version);
+        faults.batches += batches;
+        faults.failed += u64::from(failed);
+        self.faults.retain(|(known, _)| known != version);
+        self.faults.push((version.to_owned(), faults));
+        self.faults
+            .drain(..self.faults.len().saturating_sub(RETIRED));
+    }
+
+    /// A version is deployed anew: what was counted of it before counts no more.
+    fn forget_faults(&mut self, version: &str) {
+        self.faults.retain(|(known, _)| known != version);
+    }
 }
 
 /// Something that was done with a plugin.

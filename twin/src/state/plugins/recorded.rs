@@ -32,15 +32,17 @@ impl Twin {
             if decision.batch < deployment.decided {
                 return None;
             }
+            let batches = decision.batch + 1 - deployment.decided;
             deployment.decided = decision.batch + 1;
             deployment.chain = hash;
-            return Some(
-                match (decision.stage.acts(), deployment.record.stage.acts()) {
-                    (true, _) => Standing::Acts,
-                    (false, false) => Standing::Shadow,
-                    (false, true) => Standing::Promoted,
-                },
-            );
+            let standing = match (decision.stage.acts(), deployment.record.stage.acts()) {
+                (true, _) => Standing::Acts,
+                (false, false) => Standing::Shadow,
+                (false, true) => Standing::Promoted,
+            };
+            let past = self.past_mut(quarter, &decision.plugin);
+            past.count(&decision.version, batches, decision.failure.is_some());
+            return Some(standing);
         }
         let retired = &mut self.past_mut(quarter, &decision.plugin).retired;
         let ended = retired.iter_mut().find(|ended| ended.run == decision.run)?;

@@ -7,7 +7,7 @@ mod properties;
 use super::{Command, CommandId, CommandState};
 use crate::event::{
     CommandAsked, CommandGrant, CommandIntent, CommandJudged, Decision, Deployed, DerivedReading,
-    Digest, Entry, Event, Interlock, Judgement, PluginRecord, Stage,
+    Digest, Entry, Event, Interlock, Judgement, PluginRecord, Priority, Stage, Stamp,
 };
 use crate::model::{AssetRecord, Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::state::{Effects, Twin};
@@ -160,10 +160,21 @@ impl Rig {
             property: "limit_kw".to_owned(),
             value,
             expires: at(expires),
+            priority: Priority::Normal,
+            stamp: self.stamp(),
             by: "ada".to_owned(),
             why: "works on the cable".to_owned(),
         }));
         CommandId::asked_at(self.twin.position())
+    }
+
+    /// Later than all before.
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            time: self.twin.now(),
+            count: u32::try_from(self.twin.position()).unwrap(),
+            node: "test".to_owned(),
+        }
     }
 
     fn say(&mut self, id: CommandId, judgement: Judgement) {

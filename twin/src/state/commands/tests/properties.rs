@@ -94,6 +94,11 @@ fn journal(steps: Vec<Step>) -> Journal {
                     property: "limit_kw".to_owned(),
                     value,
                     expires: at(seconds + life),
+                    priority: Priority::Normal,
+                    stamp: Stamp {
+                        time: at(seconds),
+                        ..Stamp::default()
+                    },
                     by: "ada".to_owned(),
                     why: String::new(),
                 }),

@@ -1,0 +1,145 @@
+//! The city's orders: taken strictly in the order of their numbers, each once. What an order asks
+//! for and the word that it was taken are one commit of the journal, so that a crash leaves both or
+//! neither.
+
+mod package;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quartier_twin::event::{CommandAsked, DeployOrder, EdgeOrdered, Event, Order, OrderTaken};
+use quartier_twin::node::Handles;
+use tokio::time::sleep;
+
+use crate::uplink::{Incoming, Lost};
+
+/// Before an order is tried again that this box could not record.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Takes orders.
+pub(crate) struct Orders {
+    handles: Handles,
+    /// Where packages are put together.
+    folder: PathBuf,
+    quarter: String,
+}
+
+/// Why an order was not taken.
+enum Not {
+    /// It cannot be done; the city is told.
+    Refused(String),
+    /// The connection ended: it comes again with the next one.
+    Lost,
+}
+
+impl From<Lost> for Not {
+    fn from(Lost: Lost) -> Self {
+        Self::Lost
+    }
+}
+
+impl Orders {
+    /// `data`: the node's folder; `quarter`: the one that it is the home of.
+    pub(crate) fn new(handles: Handles, data: PathBuf, quarter: String) -> Self {
+        Self {
+            handles,
+            folder: data.join("incoming"),
+            quarter,
+        }
+    }
+
+    /// Takes what comes over one connection.
+    pub(crate) async fn run(&self, incoming: &Incoming) {
+        while let Some((number, ordered)) = incoming.order().await {
+            while self.is_new(number) {
+                self.handles.recorder.seen(&ordered.stamp);
+                let events = match self.events(&ordered, incoming).await {
+                    Ok(events) => self.done(number, events, None),
+                    Err(Not::Refused(why)) => {
+                        tracing::warn!(number, why, "an order of the city is refused");
+                        self.done(number, Vec::new(), Some(why))
+                    }
+                    Err(Not::Lost) => return,
+                };
+                if let Err(error) = self.handles.recorder.record(events).await {
+                    tracing::error!(number, %error, "an order cannot be recorded; it is tried again");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    fn is_new(&self, number: u64) -> bool {
+        number > self.handles.status.twin.read().orders_taken().last
+    }
+
+    fn done(
+        &self,
+        order: u64,
+        mut events: Vec<Event<'static>>,
+        refused: Option<String>,
+    ) -> Vec<Event<'static>> {
+        events.push(Event::OrderTaken(OrderTaken { order, refused }));
+        events
+    }
+
+    async fn events(
+        &self,
+        ordered: &EdgeOrdered,
+        incoming: &Incoming,
+    ) -> Result<Vec<Event<'static>>, Not> {
+        let quarter = |id: &str| match id == self.quarter {
+            true => Ok(()),
+            false => Err(Not::Refused(format!("{id} is not the quarter of this box"))),
+        };
+        Ok(match ordered.order.clone() {
+            Order::Assets(records) => {
+                for record in &records {
+                    quarter(&record.quarter)?;
+                }
+                records.into_iter().map(Event::AssetPut).collect()
+            }
+            Order::Command(asked) => {
+                quarter(&asked.quarter)?;
+                vec![Event::CommandAsked(from_city(asked))]
+            }
+            Order::Judge(judged) => vec![Event::CommandJudged(judged)],
+            Order::Interlocks(interlocks) => vec![Event::InterlocksPut(interlocks)],
+            Order::Deploy(order) => {
+                quarter(&order.deployed.record.quarter)?;
+                vec![self.deploy(&order, incoming).await?]
+            }
+            Order::Remove(removed) => {
+                quarter(&removed.quarter)?;
+                vec![Event::PluginRemoved(removed)]
+            }
+            Order::Settings(settings) => vec![Event::SettingsPut(settings)],
+        })
+    }
+
+    async fn deploy(
+        &self,
+        order: &DeployOrder,
+        incoming: &Incoming,
+    ) -> Result<Event<'static>, Not> {
+        let record = &order.deployed.record;
+        let artifacts = self.handles.deployer.artifacts();
+        let package = match artifacts.package(record) {
+            // It is here already: a promotion, or a version that comes back.
+            Ok(package) => package,
+            Err(_) => package::fetch(&self.folder, order, incoming).await?,
+        };
+        let event = self.handles.deployer.ordered(order, package).await;
+        // What was put together is kept elsewhere now, or is of no use.
+        package::forget(&self.folder, record);
+        event.map_err(|error| Not::Refused(error.to_string()))
+    }
+}
+
+/// Who asked is somebody of the city.
+fn from_city(asked: CommandAsked) -> CommandAsked {
+    CommandAsked {
+        by: format!("{}@city", asked.by),
+        ..asked
+    }
+}

@@ -1,0 +1,85 @@
+//! A hybrid logical clock (Kulkarni, Demirbas and others 2014): wall time where clocks agree, and
+//! where they do not, later than everything that its author knew of.
+
+use parking_lot::Mutex;
+
+use crate::event::Stamp;
+use crate::model::Millis;
+
+/// A stamp from further in the future than this does not drag the clock along: a clock that is
+/// wrong, or a hostile one, would win for ever.
+pub const MAX_AHEAD_MS: i64 = 3_600_000;
+
+/// Makes stamps of one node.
+pub struct Hlc {
+    node: String,
+    last: Mutex<(Millis, u32)>,
+}
+
+impl Hlc {
+    /// `known`: the newest stamp of what was recorded.
+    pub fn new(node: String, known: Option<&Stamp>) -> Self {
+        let last = known.map_or((Millis(0), 0), |stamp| (stamp.time, stamp.count));
+        Self {
+            node,
+            last: Mutex::new(last),
+        }
+    }
+
+    /// A stamp later than all before, at `wall` by the clock.
+    pub fn now(&self, wall: Millis) -> Stamp {
+        let mut last = self.last.lock();
+        *last = match wall > last.0 {
+            true => (wall, 0),
+            false => (last.0, last.1.saturating_add(1)),
+        };
+        Stamp {
+            time: last.0,
+            count: last.1,
+            node: self.node.clone(),
+        }
+    }
+
+    /// Somebody else's stamp was seen: those made from here on are later.
+    pub fn seen(&self, stamp: &Stamp, wall: Millis) {
+        if stamp.time.since(wall) > MAX_AHEAD_MS {
+            metrics::counter!("quartier_stamps_too_far_ahead_total").increment(1);
+            return;
+        }
+        let mut last = self.last.lock();
+        *last = (*last).max((stamp.time, stamp.count));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_later_than_everything_its_author_knew_of() {
+        let (city, edge) = (
+            Hlc::new("city".to_owned(), None),
+            Hlc::new("box".to_owned(), None),
+        );
+        let first = city.now(Millis(1_000));
+        let second = city.now(Millis(1_000));
+        assert!(second > first);
+        assert!(city.now(Millis(10)) > second, "the wall clock went back");
+        // The box's clock is ten minutes behind, and it has seen what the city wants.
+        edge.seen(&second, Millis(-599_000));
+        assert!(edge.now(Millis(-599_000)) > second);
+        let again = Hlc::new("box".to_owned(), Some(&second));
+        assert!(again.now(Millis(0)) > second, "also after a restart");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_drags_nobody_along() {
+        let city = Hlc::new("city".to_owned(), None);
+        let wild = Stamp {
+            time: Millis(MAX_AHEAD_MS * 2),
+            ..Stamp::default()
+        };
+        city.seen(&wild, Millis(0));
+        assert!(city.now(Millis(1)) < wild);
+    }
+}
