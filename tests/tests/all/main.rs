@@ -41,6 +41,7 @@ mod hostile;
 mod oracles;
 #[cfg(test)]
 mod outage;
+mod packages;
 #[cfg(test)]
 mod plugin_languages;
 #[cfg(test)]
