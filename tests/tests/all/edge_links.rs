@@ -99,25 +99,10 @@ impl Rig {
             assert_eq!(figure, 0.0, "{wrong} at the city");
         }
         self.city.is_equal(BOX, position, WAIT);
-        self.same_journal();
+        self.city.has_same_past(BOX, &self.edge, WAIT);
         for node in [&self.edge, &self.city.node] {
             assert!(!node.log().contains("panicked"), "{}", node.log());
         }
-    }
-
-    /// The box and the city have the same value of the hash chain at the same position.
-    fn same_journal(&self) {
-        eventually("both have the same chain", WAIT, || {
-            let file = self.edge.folder().join("data/uplink/chain");
-            let own = std::fs::read_to_string(file).unwrap_or_default();
-            let edge = self.city.edge(BOX);
-            let value = edge["chain"].as_str().unwrap_or_default();
-            let city = format!("{} {value}", edge["position"]);
-            match own.trim() == city {
-                true => Ok(()),
-                false => Err(format!("{own}, {city}")),
-            }
-        });
     }
 
     fn lost(&self, way: Way) -> u64 {
