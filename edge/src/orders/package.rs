@@ -13,7 +13,7 @@ use quartier_twin::event::{DeployOrder, PluginRecord};
 use tokio::task::block_in_place;
 
 use super::Not;
-use crate::uplink::Lost;
+use crate::uplink::{Incoming, Lost};
 
 /// A component, a manifest and what is around them.
 const MOST: u64 = (Package::MAX_COMPONENT + Package::MAX_MANIFEST + 4096) as u64;
@@ -22,11 +22,23 @@ fn path(folder: &Path, record: &PluginRecord) -> PathBuf {
     folder.join(format!("{}.part", name(record)))
 }
 
-/// Gets the package of an order; `ask` gets what is at a topic of the city.
+/// Who has what is at a topic of the city.
+pub(super) trait Source: Sync {
+    /// What is there.
+    fn ask(&self, topic: &str) -> impl Future<Output = Result<Bytes, Lost>> + Send;
+}
+
+impl Source for Incoming {
+    fn ask(&self, topic: &str) -> impl Future<Output = Result<Bytes, Lost>> + Send {
+        Self::ask(self, topic)
+    }
+}
+
+/// Gets the package of an order.
 pub(super) async fn fetch(
     folder: &Path,
     order: &DeployOrder,
-    ask: impl AsyncFn(String) -> Result<Bytes, Lost>,
+    city: &impl Source,
 ) -> Result<Package, Not> {
     if order.bytes > MOST {
         return Err(Not::Refused(format!(
@@ -40,7 +52,7 @@ pub(super) async fn fetch(
     let (mut file, mut length) = block_in_place(|| open(folder, &path)).map_err(failed)?;
     while length < order.bytes {
         let number = length / CHUNK as u64;
-        let chunk = ask(format!("package/{name}/{number}")).await?;
+        let chunk = city.ask(&format!("package/{name}/{number}")).await?;
         let left = order.bytes - length;
         if chunk.len() as u64 != left.min(CHUNK as u64) {
             forget(folder, record);
@@ -78,8 +90,7 @@ pub(super) fn forget(folder: &Path, record: &PluginRecord) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
+    use parking_lot::Mutex;
     use quartier_twin::edges::packages::encode;
     use quartier_twin::event::Deployed;
 
@@ -103,22 +114,31 @@ mod tests {
     }
 
     /// A city whose link is cut when it is asked for the chunk `cut`.
+    struct City<'a> {
+        bytes: &'a [u8],
+        cut: Option<usize>,
+        asked: &'a Mutex<Vec<usize>>,
+    }
+
+    impl Source for City<'_> {
+        async fn ask(&self, topic: &str) -> Result<Bytes, Lost> {
+            let number: usize = topic.rsplit('/').next().unwrap().parse().unwrap();
+            if self.cut == Some(number) {
+                return Err(Lost);
+            }
+            self.asked.lock().push(number);
+            let chunk = self.bytes.chunks(CHUNK).nth(number).unwrap();
+            Ok(Bytes::copy_from_slice(chunk))
+        }
+    }
+
     async fn once(
         folder: &Path,
         (order, bytes): (&DeployOrder, &[u8]),
         cut: Option<usize>,
-        asked: &RefCell<Vec<usize>>,
+        asked: &Mutex<Vec<usize>>,
     ) -> Result<Package, Not> {
-        let ask = async |topic: String| {
-            let number: usize = topic.rsplit('/').next().unwrap().parse().unwrap();
-            if cut == Some(number) {
-                return Err(Lost);
-            }
-            asked.borrow_mut().push(number);
-            let chunk = bytes.chunks(CHUNK).nth(number).unwrap();
-            Ok(Bytes::copy_from_slice(chunk))
-        };
-        fetch(folder, order, ask).await
+        fetch(folder, order, &City { bytes, cut, asked }).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -127,7 +147,7 @@ mod tests {
         let chunks = bytes.chunks(CHUNK).count();
         for cut in 0..chunks {
             let folder = tempfile::tempdir().unwrap();
-            let asked = RefCell::default();
+            let asked = Mutex::default();
             let first = once(folder.path(), (&order, &bytes), Some(cut), &asked).await;
             assert!(matches!(first, Err(Not::Lost)), "cut at {cut}");
             // Half a chunk, as a crash may leave it.
@@ -142,12 +162,19 @@ mod tests {
         }
     }
 
+    struct Short;
+
+    impl Source for Short {
+        async fn ask(&self, _: &str) -> Result<Bytes, Lost> {
+            Ok(Bytes::from_static(b"short"))
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_chunk_of_another_size_is_refused_and_nothing_of_it_stays() {
         let (order, _) = order();
         let folder = tempfile::tempdir().unwrap();
-        let ask = async |_| Ok(Bytes::from_static(b"short"));
-        let fetched = fetch(folder.path(), &order, ask).await;
+        let fetched = fetch(folder.path(), &order, &Short).await;
         assert!(matches!(fetched, Err(Not::Refused(_))));
         assert!(!path(folder.path(), &order.deployed.record).exists());
     }

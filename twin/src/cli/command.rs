@@ -133,6 +133,11 @@ fn ask(args: &AskArgs) -> Outcome {
         "why": args.why,
     });
     let command = args.node.client()?.post(&["api", "v1", "commands"], body)?;
+    if let (Some(order), false) = (command["order"].as_u64(), args.json) {
+        let node = command["node"].as_str().unwrap_or_default();
+        println!("order {order} to box {node}; quartier edge show {node} says what became of it");
+        return Ok(());
+    }
     show(
         std::slice::from_ref(&command),
         args.json.then_some(&command),
