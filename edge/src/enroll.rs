@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,7 +144,19 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
     });
-    written.with_context(|| path.display().to_string())
+    written.with_context(|| path.display().to_string())?;
+    belongs_to_the_folder(path);
+    Ok(())
+}
+
+/// root enrols, and the service's user reads: a file is the folder's owner's.
+fn belongs_to_the_folder(path: &Path) {
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    if let Some(folder) = folder
+        && let Err(error) = chown(path, Some(folder.uid()), Some(folder.gid()))
+    {
+        tracing::debug!(%error, "the file stays whose it is");
+    }
 }
 
 fn quoted(text: &str) -> Value {

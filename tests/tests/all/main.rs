@@ -26,6 +26,8 @@ mod deploy;
 #[cfg(test)]
 mod disclosed;
 #[cfg(test)]
+mod edge_crash;
+#[cfg(test)]
 mod edge_links;
 #[cfg(test)]
 mod edge_storage;
@@ -39,6 +41,7 @@ mod hostile;
 mod oracles;
 #[cfg(test)]
 mod outage;
+mod packages;
 #[cfg(test)]
 mod plugin_languages;
 #[cfg(test)]
