@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quartier_twin::backoff::Backoff;
-use quartier_twin::model::Millis;
 use quartier_twin::uplink::{Chain, Cursor, NEWS, News, UPLINK_CURSOR};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
@@ -213,7 +212,7 @@ impl Uplink {
         let mut news = News {
             journal: self.place.journal(),
             head: self.handles.status.journal.stats().durable,
-            sent: Millis::now(),
+            sent: self.handles.status.clock.asked(),
             ..News::default()
         };
         self.tap
@@ -240,6 +239,9 @@ impl Uplink {
             return Ok(());
         };
         sending.heard = Some(said.clone());
+        if let Some(echo) = said.echo {
+            self.handles.status.clock.learned(echo);
+        }
         if let Some(chain) = said.chain {
             while let Some(end) = sending.ends.front().copied() {
                 if end.position > chain.position {

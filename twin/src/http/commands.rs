@@ -24,7 +24,7 @@ use super::edges::{Ordered, home, order};
 use super::problem::Problem;
 use crate::access::{Record, Right};
 use crate::event::{CommandAsked, Event, Order, Priority};
-use crate::model::{Millis, is_name};
+use crate::model::is_name;
 use crate::state::{Command, CommandId, CommandState, LONGEST_LIFE_MS, USUAL_LIFE_MS};
 use view::{CommandView, Sight};
 
@@ -288,7 +288,7 @@ async fn asked(
         asset,
         property,
         value,
-        expires: Millis::now().plus(life_ms),
+        expires: api.recorder.time().plus(life_ms),
         priority,
         stamp: api.recorder.stamp(),
         by: principal.name().to_owned(),
