@@ -95,7 +95,7 @@ impl Rig {
             );
         }
         self.city.is_equal(BOX, position, WAIT);
-        self.same_journal();
+        self.city.has_same_past(BOX, &self.edge, WAIT);
         // Figures are taken once a second, and the proof has taken longer.
         for wrong in ["out_of_order", "corrected", "late"] {
             let figure = self.city.node.figure(&format!("quartier_twin_{wrong}"));
@@ -104,21 +104,6 @@ impl Rig {
         for node in [&self.edge, &self.city.node] {
             assert!(!node.log().contains("panicked"), "{}", node.log());
         }
-    }
-
-    /// The box and the city have the same value of the hash chain at the same position.
-    fn same_journal(&self) {
-        eventually("both have the same chain", WAIT, || {
-            let file = self.edge.folder().join("data/uplink/chain");
-            let own = std::fs::read_to_string(file).unwrap_or_default();
-            let edge = self.city.edge(BOX);
-            let value = edge["chain"].as_str().unwrap_or_default();
-            let city = format!("{} {value}", edge["position"]);
-            match own.trim() == city {
-                true => Ok(()),
-                false => Err(format!("{own}, {city}")),
-            }
-        });
     }
 
     fn lost(&self, way: Way) -> u64 {

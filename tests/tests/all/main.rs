@@ -26,6 +26,8 @@ mod deploy;
 #[cfg(test)]
 mod disclosed;
 #[cfg(test)]
+mod edge_crash;
+#[cfg(test)]
 mod edge_links;
 #[cfg(test)]
 mod edge_storage;
