@@ -127,7 +127,10 @@ impl Orders {
         let package = match artifacts.package(record) {
             // It is here already: a promotion, or a version that comes back.
             Ok(package) => package,
-            Err(_) => package::fetch(&self.folder, order, incoming).await?,
+            Err(_) => {
+                let ask = async |topic: String| incoming.ask(&topic).await;
+                package::fetch(&self.folder, order, ask).await?
+            }
         };
         let event = self.handles.deployer.ordered(order, package).await;
         // What was put together is kept elsewhere now, or is of no use.
