@@ -94,12 +94,13 @@ impl Rig {
                 one.asset
             );
         }
+        self.city.is_equal(BOX, position, WAIT);
+        self.city.has_same_past(BOX, &self.edge, WAIT);
+        // Figures are taken once a second, and the proof has taken longer.
         for wrong in ["out_of_order", "corrected", "late"] {
             let figure = self.city.node.figure(&format!("quartier_twin_{wrong}"));
             assert_eq!(figure, 0.0, "{wrong} at the city");
         }
-        self.city.is_equal(BOX, position, WAIT);
-        self.city.has_same_past(BOX, &self.edge, WAIT);
         for node in [&self.edge, &self.city.node] {
             assert!(!node.log().contains("panicked"), "{}", node.log());
         }

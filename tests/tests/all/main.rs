@@ -32,7 +32,9 @@ mod edge_crash;
 #[cfg(test)]
 mod edge_links;
 #[cfg(test)]
+mod edge_orders;
 mod edge_storage;
+mod edges;
 #[cfg(test)]
 mod external;
 #[cfg(test)]
