@@ -135,7 +135,11 @@ impl EdgeBox {
             let known = state == "ok" && detail.contains(source);
             known.then_some(()).ok_or(detail)
         });
-        assert_eq!(self.node.figure("quartier_clock_known"), 1.0);
+        // Figures are a second old.
+        eventually("the figure says so", WAIT, || {
+            let known = self.node.figure("quartier_clock_known");
+            (known == 1.0).then_some(()).ok_or(known.to_string())
+        });
     }
 }
 
