@@ -113,7 +113,8 @@ impl Uplink {
         };
         let own = self.place.journal();
         if said.journal.is_some_and(|journal| journal != own) {
-            return Err("the city knows this box with another journal: enrol it anew".to_owned());
+            let why = "the city knows this box with another journal: retire it and enrol it anew";
+            return Err(why.to_owned());
         }
         let city = said.chain.unwrap_or_else(|| Chain::start(own));
         let journal = Arc::clone(&self.handles.status.journal);

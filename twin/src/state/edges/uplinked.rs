@@ -169,7 +169,7 @@ impl Edge {
         let known = self.chain.unwrap_or_else(|| Chain::start(batch.journal));
         if self.journal.is_some_and(|journal| journal != batch.journal) {
             return Err(format!(
-                "the box has another journal ({}) than before; enrol it anew",
+                "the box has another journal ({}) than before; retire it and enrol it anew",
                 batch.journal
             ));
         }
