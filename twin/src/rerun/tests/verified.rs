@@ -49,8 +49,10 @@ fn without_the_journals_beginning_what_is_older_is_not_covered_and_the_rest_veri
         .map(|entry| entry.unwrap().path())
         .collect();
     segments.sort();
-    assert!(segments.len() > 6);
-    for segment in &segments[..4] {
+    // How many there are depends on how entries came together in commits.
+    let old = segments.len() / 2;
+    assert!(old > 0);
+    for segment in &segments[..old] {
         std::fs::remove_file(segment).unwrap();
     }
     let all = verified(folder.path(), Which::All);
