@@ -1,10 +1,11 @@
 # Everything a newcomer needs: `make run`, `make test`, `make bench`.
-.PHONY: run test bench fuzz plugins lint help
+.PHONY: run test bench fuzz plugins lint deb help
 
 help:
 	@echo "make run    build, and start three quarters with simulated devices"
 	@echo "make test   formatting, lints, licences, all tests"
 	@echo "make bench  the ratio table against mosquitto"
+	@echo "make deb    Debian packages of city and box, in target/deb"
 	@echo "make fuzz   broker: packets and connections, seconds=600 each (nightly Rust)"
 
 # Where cargo puts what it builds.
@@ -44,7 +45,14 @@ bench:
 	deploy/setup bench
 	$(MAKE) --no-print-directory plugins
 	cargo build --workspace --bins --release
-	$(built)/release/bench
+	cargo build --package quartier-edge --profile edge
+	QUARTIER_EDGE_BIN=$(built)/edge/quartier-edge $(built)/release/bench
+
+# version=0.1.0-2 make deb
+version ?= 0.1.0-1
+deb:
+	deploy/setup run
+	deploy/debian/build $(version) $(built)/deb
 
 # A few thousand inputs of the same run in `make test`. No sanitizer: the broker forbids unsafe, and
 # twice as many inputs fit into the time.

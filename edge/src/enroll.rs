@@ -1,9 +1,9 @@
 //! `quartier-edge enroll`: the box's identity. The key is made here and stays here; what the city
 //! says counts because it is signed with the secret of the invitation, over whatever connection.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -137,23 +137,33 @@ fn understood(token: &Token, answer: &EnrolAnswer) -> Result<Identity> {
     Ok(serde_json::from_str(&answer.identity)?)
 }
 
+/// Writes beside and renames. root writes where the service's user may too, so nothing that is there
+/// is followed: a link would lead root to any file.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let written = write_new(Path::new(&beside), text, mode);
+    let written = written.and_then(|()| fs::rename(&beside, path));
+    written.with_context(|| path.display().to_string())
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(mode);
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-    });
-    written.with_context(|| path.display().to_string())?;
-    belongs_to_the_folder(path);
-    Ok(())
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    belongs_to_the_folder(path, &file);
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// root enrols, and the service's user reads: a file is the folder's owner's.
-fn belongs_to_the_folder(path: &Path) {
+fn belongs_to_the_folder(path: &Path, file: &File) {
     let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
     if let Some(folder) = folder
-        && let Err(error) = chown(path, Some(folder.uid()), Some(folder.gid()))
+        && let Err(error) = fchown(file, Some(folder.uid()), Some(folder.gid()))
     {
         tracing::debug!(%error, "the file stays whose it is");
     }

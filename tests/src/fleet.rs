@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::http::{get, send};
+use crate::lab::Api;
 use crate::node::{Node, NodeConfig, quartier, quartier_edge};
 use crate::process::run;
 use crate::wait::eventually;
@@ -110,6 +111,11 @@ impl City {
             city: self.mqtts,
             folder,
         }
+    }
+
+    /// The city's API as its operator calls it.
+    pub fn operator(&self) -> Api {
+        Api::of(self.node.http()).token(TOKEN)
     }
 
     /// What the city knows of a box.

@@ -94,7 +94,7 @@ impl Net {
     }
 
     /// A command that runs `program` in a namespace.
-    pub(crate) fn command(&self, side: Side, program: &Path) -> Command {
+    pub fn command(&self, side: Side, program: &Path) -> Command {
         let namespace = match side {
             Side::City => &self.city,
             Side::Box => &self.boxed,

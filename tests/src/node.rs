@@ -76,6 +76,8 @@ pub struct NodeConfig {
     pub plugins: Vec<(String, PathBuf)>,
     /// Text at the end of the file.
     pub more: String,
+    /// Environment of the program.
+    pub env: Vec<(String, String)>,
 }
 
 impl NodeConfig {
@@ -349,6 +351,7 @@ fn serve(config: &NodeConfig, file: &Path) -> (Process, SocketAddr, SocketAddr) 
     command
         .args(["serve", "--config"])
         .arg(file)
+        .envs(config.env.iter().map(|(name, value)| (name, value)))
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG");
     let process = Process::start(&mut command);

@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -75,6 +75,14 @@ pub struct Node {
     pub role: Role,
     /// Folder of journal, store and snapshots.
     pub data: PathBuf,
+    /// On a box: the file that NTP touches whenever it has set the clock.
+    #[serde(default = "synchronised")]
+    pub time_synchronised_file: PathBuf,
+}
+
+/// What systemd-timesyncd touches.
+fn synchronised() -> PathBuf {
+    PathBuf::from("/run/systemd/timesync/synchronized")
 }
 
 /// What a node is for.
@@ -227,6 +235,12 @@ impl Config {
             Role::Edge => SYNC_MS_ON_A_CARD,
         };
         Duration::from_millis(self.journal.sync_ms.unwrap_or(by_role).into())
+    }
+
+    /// The file that NTP touches; `None`: the wall clock is believed.
+    pub fn time_file(&self) -> Option<&Path> {
+        let guesses = self.node.role == Role::Edge;
+        guesses.then_some(&self.node.time_synchronised_file)
     }
 }
 

@@ -17,7 +17,7 @@ pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgeme
 pub use decision::{AlertChange, Cause, Decision, DerivedReading};
 pub use edge::{
     ClockSet, DeployOrder, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered,
-    EdgeSettings, Order, OrderTaken, Stamp, Uplinked,
+    EdgeSettings, Order, OrderTaken, Stamp, TimeSource, Uplinked,
 };
 pub use plugin::{
     CommandGrant, Deployed, How, Origin, Parked, PluginRecord, Removed, Stage, Started,
@@ -29,7 +29,8 @@ pub const FORMAT: u32 = 3;
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry<'a> {
-    /// Wall clock when the entry was made; the only clock the fold ever sees.
+    /// The node's clock when the entry was made; the only clock the fold ever sees. It does not go
+    /// back, see [`crate::clock`].
     pub at: Millis,
     /// What happened.
     #[serde(borrow)]
@@ -67,7 +68,7 @@ pub enum Event<'a> {
     /// A device reported readings without a time, while the node had to guess it.
     #[serde(borrow)]
     Untimed(Observed<'a>),
-    /// The time became known again.
+    /// The time became known, or is not known any more.
     ClockSet(ClockSet),
     /// City: a box may connect.
     EdgeEnrolled(EdgeEnrolled),

@@ -2,6 +2,10 @@
 //!
 //! The sink never reads ahead of the fold: a point's cell comes from the twin, so that the same
 //! entry gives the same tags when it is sent again.
+//!
+//! Readings whose time a box had to guess get the corrected time where the correction is folded
+//! when they are read: where the sink was behind, or the box sends a backlog in one go. A point that
+//! was written before keeps the guessed time; there is nothing in a database to move it by.
 
 use std::sync::Arc;
 
@@ -9,6 +13,7 @@ use h3o::Resolution;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::event::{Decision, Entry, Event, Uplinked};
 use crate::influx::{DeadLetter, Ledger, Lines, Point, Source, StoreError};
 use crate::journal::{Frame, Journal, ReadError, Reader};
@@ -92,7 +97,7 @@ impl Source for JournalFeed {
                 self.position = position;
                 // The engine logs and counts an entry that cannot be decoded.
                 if let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) {
-                    points(&twin, &entry.event, out);
+                    points(&twin, (&twin, position), &entry.event, out);
                 }
             }
             drop(twin);
@@ -106,10 +111,13 @@ impl Source for JournalFeed {
     }
 }
 
-fn points(twin: &Twin, event: &Event<'_>, out: &mut Lines) {
+/// `home` and `position`: the twin and the place of the journal that the event is of.
+fn points(twin: &Twin, (home, position): (&Twin, u64), event: &Event<'_>, out: &mut Lines) {
     match event {
-        Event::Observed(observed) | Event::Untimed(observed) => {
-            observed_points(twin, observed, out)
+        Event::Observed(observed) => observed_points(twin, observed, 0, out),
+        Event::Untimed(observed) => {
+            let correction = home.clock().correction(position).unwrap_or(0);
+            observed_points(twin, observed, correction, out);
         }
         Event::Decided(decision) if decision.stage.acts() => derived_points(twin, decision, out),
         Event::Uplinked(uplinked) => uplinked_points(twin, uplinked, out),
@@ -128,7 +136,7 @@ fn uplinked_points(twin: &Twin, uplinked: &Uplinked<'_>, out: &mut Lines) {
         return;
     };
     let quarter = edge.record.quarter.as_str();
-    for (_, bytes) in batch.entries() {
+    for (position, bytes) in batch.entries() {
         let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) else {
             continue;
         };
@@ -138,16 +146,22 @@ fn uplinked_points(twin: &Twin, uplinked: &Uplinked<'_>, out: &mut Lines) {
             _ => false,
         };
         if own {
-            points(twin, &entry.event, out);
+            points(twin, (edge.replica(), position), &entry.event, out);
         }
     }
 }
 
-fn observed_points(twin: &Twin, observed: &Observed<'_>, out: &mut Lines) {
+fn observed_points(twin: &Twin, observed: &Observed<'_>, add_ms: i64, out: &mut Lines) {
     let cell = cell_tag(twin, observed.quarter, observed.asset);
     let tags = (observed.quarter, cell.as_deref(), observed.asset);
     for reading in &observed.readings {
-        point(tags, reading.metric, reading.value, reading.time, out);
+        point(
+            tags,
+            reading.metric,
+            reading.value,
+            reading.time.plus(add_ms),
+            out,
+        );
     }
 }
 
@@ -204,12 +218,13 @@ fn cell_tag(twin: &Twin, quarter: &str, asset: &str) -> Option<String> {
 /// Keeps the sink's cursor and its dead letters.
 pub struct StoreLedger {
     store: Arc<Store>,
+    clock: Arc<Clock>,
 }
 
 impl StoreLedger {
     /// In the node's store.
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Self {
+        Self { store, clock }
     }
 }
 
@@ -217,7 +232,7 @@ impl Ledger for StoreLedger {
     fn settle(&self, position: u64, dead: &[DeadLetter]) -> Result<(), StoreError> {
         for letter in dead {
             self.store.put_dead_letter(store::DeadLetter {
-                at: Millis::now(),
+                at: self.clock.now(),
                 source: CURSOR.to_owned(),
                 topic: String::new(),
                 reason: "influx".to_owned(),

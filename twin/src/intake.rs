@@ -10,11 +10,12 @@ use metrics::Counter;
 use quartier_broker::{Client, Intake, Taken, Telemetry};
 use tokio::sync::watch;
 
+use crate::clock::{Clock, Moment};
 use crate::decode::{Reason, Rejection, Texts, decode};
 use crate::engine::Observer;
 use crate::event::{EdgeNews, Entry, Event, Uplinked};
 use crate::journal::{AppendError, Batch, Journal};
-use crate::model::Millis;
+use crate::model::{Millis, Observed};
 use crate::state::{Effects, Twin};
 use crate::store::{DeadLetter, Store};
 use crate::uplink::{NEWS, UPLINK};
@@ -26,6 +27,7 @@ const TELEMETRY: &str = "dt/";
 /// Takes telemetry for the quarters of this node.
 pub struct TelemetryIntake {
     journal: Arc<dyn Journal>,
+    clock: Arc<Clock>,
     store: Arc<Store>,
     vocabulary: &'static Vocabulary,
     quarters: HashSet<String>,
@@ -40,6 +42,7 @@ impl TelemetryIntake {
     /// For the quarters named.
     pub fn new(
         journal: Arc<dyn Journal>,
+        clock: Arc<Clock>,
         store: Arc<Store>,
         quarters: impl IntoIterator<Item = String>,
     ) -> Self {
@@ -55,6 +58,7 @@ impl TelemetryIntake {
             .collect();
         Self {
             journal,
+            clock,
             store,
             vocabulary: Vocabulary::builtin(),
             quarters: quarters.into_iter().collect(),
@@ -74,23 +78,24 @@ impl TelemetryIntake {
     fn encode(
         &self,
         client: &Client,
-        at: Millis,
+        moment: &Moment<'_>,
         telemetry: &Telemetry<'_>,
         (batch, texts): (&mut Batch, &mut Texts),
     ) {
         let Telemetry { topic, payload } = *telemetry;
+        let at = moment.at;
         if let Some(event) = of_box(topic, payload) {
             self.write(client, telemetry, &Entry { at, event }, batch);
             return;
         }
-        let mut decoded = match decode(topic, payload, at, self.vocabulary, texts) {
+        let mut decoded = match decode(topic, payload, moment, self.vocabulary, texts) {
             Ok(decoded) => decoded,
             Err(rejection) => return self.reject(client, at, telemetry, &rejection),
         };
         for rejection in std::mem::take(&mut decoded.rejected) {
             self.reject(client, at, telemetry, &rejection);
         }
-        let observed = decoded.observed;
+        let mut observed = decoded.observed;
         if !self.quarters.contains(observed.quarter) {
             let detail = format!("quarter {:?} is not one of this node's", observed.quarter);
             return self.reject(
@@ -103,16 +108,29 @@ impl TelemetryIntake {
                 },
             );
         }
-        if observed.readings.is_empty() && observed.place.is_none() {
-            return;
-        }
-        let count = observed.readings.len() as u64;
-        let entry = Entry {
-            at,
-            event: Event::Observed(observed),
+        let alone = observed.readings.is_empty() && !decoded.untimed.is_empty();
+        let untimed = Observed {
+            place: observed.place.take_if(|_| alone),
+            readings: decoded.untimed,
+            ..observed
         };
-        if self.write(client, telemetry, &entry, batch) {
-            self.readings.increment(count);
+        let events = [
+            (
+                untimed.readings.len(),
+                untimed.place,
+                Event::Untimed(untimed),
+            ),
+            (
+                observed.readings.len(),
+                observed.place,
+                Event::Observed(observed),
+            ),
+        ];
+        for (count, place, event) in events {
+            let nothing = count == 0 && place.is_none();
+            if !nothing && self.write(client, telemetry, &Entry { at, event }, batch) {
+                self.readings.increment(count as u64);
+            }
         }
     }
 
@@ -189,9 +207,10 @@ impl Intake for TelemetryIntake {
         }
         SCRATCH.with_borrow_mut(|(batch, texts)| {
             batch.clear();
-            let at = Millis::now();
+            // Held until the entries are in the journal.
+            let moment = self.clock.moment();
             for telemetry in run {
-                self.encode(client, at, telemetry, (batch, texts));
+                self.encode(client, &moment, telemetry, (batch, texts));
             }
             self.payloads.increment(run.len() as u64);
             if batch.is_empty() {

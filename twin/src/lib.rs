@@ -3,6 +3,7 @@
 pub mod access;
 pub mod backoff;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod decode;
 pub mod edges;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::event::{Entry, Event, Stamp};
 use crate::hlc::Hlc;
 use crate::journal::{AppendError, Batch, Journal};
@@ -35,26 +36,38 @@ pub struct Recorder {
     journal: Arc<dyn Journal>,
     folded: watch::Receiver<u64>,
     hlc: Arc<Hlc>,
+    clock: Arc<Clock>,
 }
 
 impl Recorder {
     /// `folded`: how far the twin is.
-    pub fn new(journal: Arc<dyn Journal>, folded: watch::Receiver<u64>, hlc: Arc<Hlc>) -> Self {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        folded: watch::Receiver<u64>,
+        hlc: Arc<Hlc>,
+        clock: Arc<Clock>,
+    ) -> Self {
         Self {
             journal,
             folded,
             hlc,
+            clock,
         }
+    }
+
+    /// The time as well as the node knows it.
+    pub fn time(&self) -> Millis {
+        self.clock.time()
     }
 
     /// A stamp for a wish that is made now.
     pub fn stamp(&self) -> Stamp {
-        self.hlc.now(Millis::now())
+        self.hlc.now(self.clock.time())
     }
 
     /// Somebody else's wish is known from now on.
     pub fn seen(&self, stamp: &Stamp) {
-        self.hlc.seen(stamp, Millis::now());
+        self.hlc.seen(stamp, self.clock.time());
     }
 
     /// The position of the last event, once all are on disk and folded.
@@ -62,7 +75,7 @@ impl Recorder {
     /// # Errors
     /// See [`RecordError`].
     pub async fn record(&self, events: Vec<Event<'static>>) -> Result<u64, RecordError> {
-        let at = Millis::now();
+        let at = self.clock.now();
         let mut batch = Batch::new();
         for event in events {
             let entry = Entry { at, event };

@@ -8,7 +8,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+use crate::clock::Clock;
 use crate::engine::WorkerStats;
+use crate::event::TimeSource;
 use crate::influx::{SinkReport, SinkState, SinkStatus};
 use crate::journal::{Journal, JournalStats};
 use crate::mqtt::Mqtt;
@@ -34,7 +36,7 @@ pub enum State {
 /// A part and its state.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
-    /// `journal`, `twin`, `mqtt`, `plugins`, `influx`.
+    /// `journal`, `twin`, `mqtt`, `plugins`, `clock` of a box, `influx`.
     pub name: &'static str,
     /// State.
     pub state: State,
@@ -46,6 +48,8 @@ pub struct Part {
 pub struct Status {
     /// Name of the node.
     pub node: String,
+    /// Its clock.
+    pub clock: Arc<Clock>,
     /// Its journal.
     pub journal: Arc<dyn Journal>,
     /// Its twin.
@@ -101,6 +105,7 @@ impl Status {
             self.mqtt(),
             self.plugin_part(),
         ];
+        parts.extend(self.clock_part());
         parts.extend(self.influx.as_ref().map(|influx| sink(&influx.report())));
         parts.extend(self.beside.iter().map(|part| part()));
         parts
@@ -176,6 +181,31 @@ impl Status {
             state,
             detail,
         }
+    }
+
+    /// A server's clock is what it is.
+    fn clock_part(&self) -> Option<Part> {
+        let clock = self.clock.report();
+        let (state, detail) = match clock.known {
+            Some(TimeSource::Wall) => return None,
+            Some(source) => {
+                let detail = format!("the time is known from {}", source.as_str());
+                (State::Ok, detail)
+            }
+            None => {
+                let detail = format!(
+                    "the time is not known since {} by the box's own guess; readings without a \
+                     time are marked until NTP or the city tells it",
+                    clock.since
+                );
+                (State::Degraded, detail)
+            }
+        };
+        Some(Part {
+            name: "clock",
+            state,
+            detail,
+        })
     }
 
     fn plugin_part(&self) -> Part {

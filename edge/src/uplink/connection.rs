@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use quartier_twin::backoff::Backoff;
+use quartier_twin::clock::Clock;
 use quartier_twin::config::Uplink as Configured;
-use quartier_twin::external::{Address, ClientFiles, FileError, client_config};
+use quartier_twin::external::{Address, ClientFiles, FileError, client_config_by_clock};
 use quartier_twin::uplink::{DOWNLINK, UPLINK};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
@@ -51,7 +52,11 @@ impl Options {
     ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
-    pub(super) fn read(node: &str, configured: &Configured) -> Result<Self, FileError> {
+    pub(super) fn read(
+        node: &str,
+        configured: &Configured,
+        clock: Arc<Clock>,
+    ) -> Result<Self, FileError> {
         let identity = configured
             .cert_file
             .as_deref()
@@ -61,7 +66,8 @@ impl Options {
             ca: configured.ca_file.as_deref(),
             identity,
         };
-        let tls = configured.city.is_tls().then(|| client_config(files));
+        let tls = configured.city.is_tls();
+        let tls = tls.then(|| client_config_by_clock(files, clock));
         Ok(Self {
             node: node.to_owned(),
             city: configured.city.clone(),

@@ -23,7 +23,7 @@ pub(crate) fn health(handles: &Handles, data: &Path) -> Health {
         disk_free_bytes: free,
         disk_bytes: size,
         temperature_c: temperature(),
-        time_known: true,
+        time_known: status.clock.report().known.is_some(),
         plugins: plugins(handles),
         warnings: status.online().warnings,
     }

@@ -75,7 +75,11 @@ impl Uplink {
         let Some(configured) = config.uplink.clone() else {
             return Ok(None);
         };
-        let options = Options::read(&config.node.name, &configured)?;
+        let options = Options::read(
+            &config.node.name,
+            &configured,
+            Arc::clone(&handles.status.clock),
+        )?;
         let quarter = config.quarters.first().map(|quarter| quarter.id.clone());
         let orders = Orders::new(
             handles.clone(),

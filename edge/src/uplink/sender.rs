@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quartier_twin::backoff::Backoff;
-use quartier_twin::model::Millis;
 use quartier_twin::uplink::{Chain, Cursor, NEWS, News, UPLINK_CURSOR};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
@@ -114,7 +113,8 @@ impl Uplink {
         };
         let own = self.place.journal();
         if said.journal.is_some_and(|journal| journal != own) {
-            return Err("the city knows this box with another journal: enrol it anew".to_owned());
+            let why = "the city knows this box with another journal: retire it and enrol it anew";
+            return Err(why.to_owned());
         }
         let city = said.chain.unwrap_or_else(|| Chain::start(own));
         let journal = Arc::clone(&self.handles.status.journal);
@@ -213,7 +213,7 @@ impl Uplink {
         let mut news = News {
             journal: self.place.journal(),
             head: self.handles.status.journal.stats().durable,
-            sent: Millis::now(),
+            sent: self.handles.status.clock.asked(),
             ..News::default()
         };
         self.tap
@@ -240,6 +240,9 @@ impl Uplink {
             return Ok(());
         };
         sending.heard = Some(said.clone());
+        if let Some(echo) = said.echo {
+            self.handles.status.clock.learned(echo);
+        }
         if let Some(chain) = said.chain {
             while let Some(end) = sending.ends.front().copied() {
                 if end.position > chain.position {

@@ -26,11 +26,17 @@ mod deploy;
 #[cfg(test)]
 mod disclosed;
 #[cfg(test)]
+mod edge_clock;
+#[cfg(test)]
 mod edge_crash;
 #[cfg(test)]
 mod edge_links;
 #[cfg(test)]
+mod edge_orders;
+#[cfg(test)]
 mod edge_storage;
+#[cfg(test)]
+mod edges;
 #[cfg(test)]
 mod external;
 #[cfg(test)]
@@ -41,6 +47,7 @@ mod hostile;
 mod oracles;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod plugin_languages;

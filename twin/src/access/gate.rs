@@ -100,6 +100,11 @@ impl Access {
         self.audit.done(record);
     }
 
+    /// Puts what somebody was refused into the audit, as often as refusals may be.
+    pub fn turned_away(&self, record: Record<'_>) {
+        self.audit.refused(record);
+    }
+
     /// Has connections judged anew where a token ended after `since`.
     pub fn expire(&self, since: Timestamp, now: Timestamp) {
         if self.directory().any_expires(since, now) {

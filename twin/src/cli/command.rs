@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::node_client::NodeArgs;
 use super::{Failure, Outcome, print_columns};
+use crate::event::Priority;
 
 /// Commands to devices.
 #[derive(Debug, Subcommand)]
@@ -60,6 +61,9 @@ pub(super) struct AskArgs {
     /// Wanted no more after this long, as in `90s`, `15m` or `2h`.
     #[arg(long, value_name = "TIME", default_value = "15m")]
     expires: Span,
+    /// Against other people's wishes for the same property.
+    #[arg(long, value_enum, default_value_t)]
+    priority: Priority,
     /// Reason, for the record.
     #[arg(long, value_name = "TEXT")]
     why: String,
@@ -125,9 +129,15 @@ fn ask(args: &AskArgs) -> Outcome {
         "property": args.property,
         "value": args.value,
         "expires_s": life.as_secs(),
+        "priority": args.priority,
         "why": args.why,
     });
     let command = args.node.client()?.post(&["api", "v1", "commands"], body)?;
+    if let (Some(order), false) = (command["order"].as_u64(), args.json) {
+        let node = command["node"].as_str().unwrap_or_default();
+        println!("order {order} to box {node}; quartier edge show {node} says what became of it");
+        return Ok(());
+    }
     show(
         std::slice::from_ref(&command),
         args.json.then_some(&command),

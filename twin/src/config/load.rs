@@ -93,6 +93,7 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         let mut join = |path: &mut PathBuf| *path = folder.join(&*path);
         join(&mut self.node.data);
+        join(&mut self.node.time_synchronised_file);
         let mqtt = &mut self.mqtt;
         for file in [
             &mut mqtt.cert_file,

@@ -1,19 +1,23 @@
 //! Gathers what a payload's values become: readings in the metric's unit, or rejections.
 //!
 //! Invariant until [`Collector::finish`]: a reading without a time of its own carries
-//! [`UNTIMED`], which no checked time can be.
+//! [`UNTIMED`], which no checked time can be; one whose time is relative to a guess carries its
+//! distance to that, from [`FROM_GUESS`] on, which is none either.
 
 use std::borrow::Cow;
 
 use hashbrown::HashSet;
 
 use super::json::{Scalar, Sent};
-use super::{Decoded, MAX_VALUES, Reason, Rejection, time};
+use super::{Decoded, MAX_VALUES, Reason, Received, Rejection, time};
 use crate::model::{Millis, Observed, Place, Quality, Reading, is_name};
 use crate::vocabulary::Vocabulary;
 
 /// Stands for the time of the whole payload, which may come after its values.
 pub(super) const UNTIMED: Millis = Millis(i64::MIN);
+
+/// Distances to a guessed time are added to this.
+const FROM_GUESS: i64 = i64::MIN / 2;
 
 /// The longest unit of an unknown metric, bytes.
 const MAX_UNIT: usize = 32;
@@ -34,7 +38,7 @@ enum Part {
 /// See the module.
 pub(super) struct Collector<'a> {
     pub(super) vocabulary: &'a Vocabulary,
-    pub(super) received: Millis,
+    pub(super) received: Received,
     /// The time of all values without their own, once it was seen; the error names what is wrong.
     pub(super) common: Option<Result<Millis, String>>,
     /// Ends the whole payload.
@@ -48,7 +52,7 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(vocabulary: &'a Vocabulary, received: Millis) -> Self {
+    pub(super) fn new(vocabulary: &'a Vocabulary, received: Received) -> Self {
         Self {
             vocabulary,
             received,
@@ -99,6 +103,14 @@ impl<'a> Collector<'a> {
                 self.reject(Reason::Place, format!("{name}: {what}"));
                 None
             }
+        }
+    }
+
+    /// A checked time that the sender said relative to its receipt.
+    pub(super) fn relative(&self, time: Millis) -> Millis {
+        match self.received.guessed {
+            true => Millis(FROM_GUESS + time.since(self.received.time)),
+            false => time,
         }
     }
 
@@ -222,12 +234,17 @@ impl<'a> Collector<'a> {
         if !self.waiting.is_empty() {
             self.fill_in(texts);
         }
+        let mut untimed = self.take_untimed();
         self.settle_times();
-        if self.readings.len() > 1 {
+        self.drop_duplicates();
+        if !untimed.is_empty() {
+            std::mem::swap(&mut untimed, &mut self.readings);
             self.drop_duplicates();
+            std::mem::swap(&mut untimed, &mut self.readings);
         }
         let place = self.place();
-        if self.readings.is_empty() && self.rejected.is_empty() && place.is_none() {
+        let nothing = self.readings.is_empty() && untimed.is_empty();
+        if nothing && self.rejected.is_empty() && place.is_none() {
             return Err(Rejection::new(
                 Reason::Empty,
                 "there is no value in it".to_owned(),
@@ -241,6 +258,7 @@ impl<'a> Collector<'a> {
         };
         Ok(Decoded {
             observed,
+            untimed,
             rejected: self.rejected,
         })
     }
@@ -263,9 +281,31 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// The readings whose time is only the node's guess.
+    fn take_untimed(&mut self) -> Vec<Reading<'a>> {
+        if !self.received.guessed {
+            return Vec::new();
+        }
+        let none = self.common.is_none();
+        // No checked time is before 1990.
+        let is_guess = |time: Millis| time.0 < 0 && (none || time != UNTIMED);
+        let all = std::mem::take(&mut self.readings).into_iter();
+        let (mut untimed, timed): (Vec<_>, Vec<_>) = all.partition(|r| is_guess(r.time));
+        self.readings = timed;
+        for reading in &mut untimed {
+            let distance = match reading.time {
+                UNTIMED => 0,
+                Millis(time) => time - FROM_GUESS,
+            };
+            reading.time = self.received.time.plus(distance);
+            reading.quality = reading.quality.max(Quality::Uncertain);
+        }
+        untimed
+    }
+
     fn settle_times(&mut self) {
         let time = match self.common.take() {
-            None => self.received,
+            None => self.received.time,
             Some(Ok(time)) => time,
             Some(Err(what)) => {
                 let before = self.readings.len();
@@ -293,6 +333,9 @@ impl<'a> Collector<'a> {
     }
 
     fn drop_duplicates(&mut self) {
+        if self.readings.len() < 2 {
+            return;
+        }
         let superseded: Vec<usize> = if self.readings.len() <= FEW {
             let same = |a: &Reading<'_>, b: &Reading<'_>| a.time == b.time && a.metric == b.metric;
             let later = |i: usize| self.readings.iter().skip(i + 1);

@@ -7,7 +7,8 @@
 //!
 //! Invariants: no input panics; every value of a payload becomes a reading or a [`Rejection`],
 //! and a bad value never costs its neighbours; a reading's value is finite and in the metric's
-//! unit, its time lies between 1990 and a day after its receipt, its metric is a legal name;
+//! unit, its time lies between 1990 and a day after its receipt (a year, where that is
+//! guessed), its metric is a legal name;
 //! no two readings of one payload share metric and time: the last one wins.
 //!
 //! Numbers may be sent as strings (`"21.5"`), booleans count as 1 and 0. A name that the
@@ -23,7 +24,8 @@ mod senml;
 mod tests;
 mod time;
 
-use crate::model::{Millis, Observed, is_name};
+use crate::clock::Moment;
+use crate::model::{Millis, Observed, Reading, is_name};
 use crate::vocabulary::Vocabulary;
 
 use collect::Collector;
@@ -42,11 +44,43 @@ pub struct Decoded<'a> {
     /// What was understood. Without readings it may still place the asset, or say nothing: then
     /// `rejected` is not empty.
     pub observed: Observed<'a>,
+    /// Readings without a time of their own, where [`Received::guessed`] asks for them; else they
+    /// are in `observed`.
+    pub untimed: Vec<Reading<'a>>,
     /// Values that were not, one entry a value; their neighbours are in `observed`.
     pub rejected: Vec<Rejection>,
 }
 
-/// Decodes one publish, `received` at that time.
+/// When a publish was received.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    /// By the node's clock; readings without a time get it.
+    pub time: Millis,
+    /// The node does not know the time. Readings without a time come apart and at most uncertain,
+    /// and a time may be ahead by a year.
+    pub guessed: bool,
+}
+
+impl From<Millis> for Received {
+    /// At a time that is known.
+    fn from(time: Millis) -> Self {
+        Self {
+            time,
+            guessed: false,
+        }
+    }
+}
+
+impl From<&Moment<'_>> for Received {
+    fn from(moment: &Moment<'_>) -> Self {
+        Self {
+            time: moment.time,
+            guessed: moment.guessed,
+        }
+    }
+}
+
+/// Decodes one publish.
 ///
 /// The result borrows from topic, payload and vocabulary; `texts` holds the few names and units
 /// that nothing of these spells out (escaped in JSON, or joined from a SenML base name), and can
@@ -57,7 +91,7 @@ pub struct Decoded<'a> {
 pub fn decode<'a>(
     topic: &'a str,
     payload: &'a [u8],
-    received: Millis,
+    received: impl Into<Received>,
     vocabulary: &'a Vocabulary,
     texts: &'a mut Texts,
 ) -> Result<Decoded<'a>, Rejection> {
@@ -72,7 +106,7 @@ pub fn decode<'a>(
     let text = std::str::from_utf8(payload)
         .map_err(|error| Rejection::new(Reason::Json, format!("not UTF-8: {error}")))?
         .trim_ascii();
-    let mut collector = Collector::new(vocabulary, received);
+    let mut collector = Collector::new(vocabulary, received.into());
     match (address.metric, text.bytes().next()) {
         (_, None) => {
             return Err(Rejection::new(

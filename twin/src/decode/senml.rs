@@ -281,12 +281,11 @@ impl<'a> Pack<'_, 'a> {
         let seconds = self.base.time + own;
         let ms = (seconds * 1000.0).round() as i64;
         let received = self.collector.received;
-        let time = if seconds < FIRST_ABSOLUTE {
-            received.plus(ms)
-        } else {
-            Millis(ms)
-        };
-        time::plausible(time, received).map_err(fault)
+        if seconds >= FIRST_ABSOLUTE {
+            return time::plausible(Millis(ms), received).map_err(fault);
+        }
+        let time = time::plausible(received.time.plus(ms), received).map_err(fault)?;
+        Ok(self.collector.relative(time))
     }
 
     /// The metric of a record that may name the device only.

@@ -3,6 +3,7 @@
 //! A time moves the clock of its stream, and with it closes windows: one that cannot be true is
 //! rejected, since a reading from next year would hold its stream back until then.
 
+use super::Received;
 use super::json::Scalar;
 use crate::model::Millis;
 
@@ -12,11 +13,14 @@ const EARLIEST: Millis = Millis(631_152_000_000);
 /// A device's clock may be ahead by a day, as a wrong time zone makes it.
 const MAX_AHEAD_MS: i64 = 24 * 3600 * 1000;
 
+/// A box that does not know the time may be behind by what it lay in a store.
+const MAX_AHEAD_OF_GUESS_MS: i64 = 366 * MAX_AHEAD_MS;
+
 /// Numbers from here on are milliseconds; as seconds they would lie beyond the year 5000.
 const FIRST_MILLIS: f64 = 1e11;
 
 /// The time that was sent, checked against `received`; the error says what is wrong.
-pub(super) fn read(sent: &Scalar<'_>, received: Millis) -> Result<Millis, String> {
+pub(super) fn read(sent: &Scalar<'_>, received: Received) -> Result<Millis, String> {
     let time = match sent {
         Scalar::Number(number) => unix(*number),
         Scalar::Text(text) => match rfc3339(text) {
@@ -29,14 +33,20 @@ pub(super) fn read(sent: &Scalar<'_>, received: Millis) -> Result<Millis, String
 }
 
 /// `time`, if it can be true of something received at `received`.
-pub(super) fn plausible(time: Millis, received: Millis) -> Result<Millis, String> {
+pub(super) fn plausible(time: Millis, received: Received) -> Result<Millis, String> {
     if time < EARLIEST {
         Err(format!(
             "time {time} is before 1990: the device's clock is not set"
         ))
-    } else if time > received.plus(MAX_AHEAD_MS) {
+    } else if received.guessed && time > received.time.plus(MAX_AHEAD_OF_GUESS_MS) {
         Err(format!(
-            "time {time} is more than a day ahead of {received}"
+            "time {time} is more than a year ahead of {}",
+            received.time
+        ))
+    } else if !received.guessed && time > received.time.plus(MAX_AHEAD_MS) {
+        Err(format!(
+            "time {time} is more than a day ahead of {}",
+            received.time
         ))
     } else {
         Ok(time)
@@ -179,11 +189,11 @@ mod tests {
     const NOW: Millis = Millis(1_780_272_000_000);
 
     fn text(text: &str) -> Result<i64, String> {
-        read(&Scalar::Text(text.into()), NOW).map(|time| time.0)
+        read(&Scalar::Text(text.into()), NOW.into()).map(|time| time.0)
     }
 
     fn number(number: f64) -> Result<i64, String> {
-        read(&Scalar::Number(number), NOW).map(|time| time.0)
+        read(&Scalar::Number(number), NOW.into()).map(|time| time.0)
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl AtWork {
             decider.decide(batch, answer, newly, self.previous, &twin)
         };
         if let Some(decision) = decision {
-            if let Some(letter) = failure_letter(&decision) {
+            if let Some(letter) = failure_letter(&decision, self.shared.clock.now()) {
                 self.shared.store.put_dead_letter(letter);
             }
             self.previous = decision.hash();
@@ -173,7 +173,7 @@ impl AtWork {
     /// Appends; a full journal is asked again until it has room or the node ends.
     fn record(&self, event: Event<'_>) {
         let entry = Entry {
-            at: Millis::now(),
+            at: self.shared.clock.now(),
             event,
         };
         let mut batch = Batch::new();

@@ -309,10 +309,10 @@ fn millis(ms: u64) -> Millis {
 }
 
 /// A batch that was set aside is a dead letter too.
-pub(super) fn failure_letter(decision: &Decision) -> Option<DeadLetter> {
+pub(super) fn failure_letter(decision: &Decision, at: Millis) -> Option<DeadLetter> {
     let failure = decision.failure.as_ref()?;
     Some(DeadLetter {
-        at: Millis::now(),
+        at,
         source: format!("plugin {} in {}", decision.plugin, decision.quarter),
         topic: String::new(),
         reason: "plugin".to_owned(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
+use crate::clock::Clock;
 use crate::event::{Decision, Entry, Event};
 use crate::journal::{AppendError, Batch, Journal, ReadError, Reader};
 use crate::model::Millis;
@@ -76,7 +77,7 @@ impl From<PluginJob> for Queued {
 
 /// Reads the newest snapshot, replays the journal behind it, and appends and folds what
 /// `registry` says is to be changed. `told`: up to where the twin's topics have reached their
-/// subscribers. `audit` sees every decision on the way: what a power cut took of the audit comes
+/// subscribers. `clock` begins behind the newest entry. `audit` sees every decision on the way: what a power cut took of the audit comes
 /// back.
 ///
 /// # Errors
@@ -84,6 +85,7 @@ impl From<PluginJob> for Queued {
 pub fn recover(
     snapshots: &Snapshots,
     journal: &Arc<dyn Journal>,
+    clock: &Clock,
     told: u64,
     registry: impl FnOnce(&Twin) -> Vec<Event<'static>>,
     mut audit: impl FnMut(u64, &Decision),
@@ -98,9 +100,10 @@ pub fn recover(
     let mut pending = Pending::default();
     pending.fold(&mut twin, reader.as_mut(), told, &mut audit)?;
     let replayed = twin.position() - snapshot;
+    clock.begin(twin.clock().newest());
     let events = registry(&twin);
     if !events.is_empty() {
-        append(journal, events)?;
+        append(journal, clock.now(), events)?;
         pending.fold(&mut twin, reader.as_mut(), told, &mut audit)?;
     }
     let twin = Arc::new(RwLock::new(twin));
@@ -116,8 +119,11 @@ pub fn recover(
     })
 }
 
-fn append(journal: &Arc<dyn Journal>, events: Vec<Event<'static>>) -> Result<(), RecoverError> {
-    let at = Millis::now();
+fn append(
+    journal: &Arc<dyn Journal>,
+    at: Millis,
+    events: Vec<Event<'static>>,
+) -> Result<(), RecoverError> {
     let mut last = 0;
     let mut batch = Batch::new();
     for event in events {

@@ -19,9 +19,9 @@ use quartier_plugin_host::RunnerError;
 
 use super::at_work::{AtWork, Ready, begin};
 use super::recover::{Queued, Recovered};
+use crate::clock::Clock;
 use crate::event::{Entry, Event, Parked, PluginRecord, Stage};
 use crate::journal::{Batch, Journal};
-use crate::model::Millis;
 use crate::plugins::{ArtifactError, Artifacts, Logs};
 use crate::snapshots::PluginState;
 use crate::state::{PluginBatch, PluginJob, Start, Twin};
@@ -123,6 +123,7 @@ pub struct Workers {
 
 pub(super) struct Shared {
     pub(super) journal: Arc<dyn Journal>,
+    pub(super) clock: Arc<Clock>,
     pub(super) store: Arc<Store>,
     pub(super) twin: Arc<RwLock<Twin>>,
     pub(super) artifacts: Arc<Artifacts>,
@@ -139,13 +140,14 @@ impl Workers {
     /// See [`WorkerError`].
     pub fn start(
         recovered: &Recovered,
-        journal: Arc<dyn Journal>,
+        (journal, clock): (Arc<dyn Journal>, Arc<Clock>),
         store: Arc<Store>,
         artifacts: Arc<Artifacts>,
         logs: Arc<Logs>,
     ) -> Result<Self, WorkerError> {
         let shared = Arc::new(Shared {
             journal,
+            clock,
             store,
             twin: Arc::clone(&recovered.twin),
             artifacts,
@@ -358,7 +360,7 @@ fn work(at_work: Option<&mut AtWork>, job: Job, shared: &Shared, waiting: &Atomi
 impl Shared {
     /// Appends an event; whether the journal took it.
     pub(super) fn append(&self, event: Event<'_>) -> bool {
-        let at = Millis::now();
+        let at = self.clock.now();
         let entry = Entry { at, event };
         let mut batch = Batch::new();
         let encoded = batch.push_with(|writer| postcard::to_io(&entry, writer).map(|_| ()));

@@ -144,13 +144,39 @@ pub struct OrderTaken {
     pub refused: Option<String>,
 }
 
-/// The right time became known after the node had to guess it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who says what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeSource {
+    /// Nobody: from here on the node guesses.
+    Guess,
+    /// The box's own clock, which NTP has just set.
+    Ntp,
+    /// The city, over the uplink.
+    City,
+    /// The wall clock of a server, which is always believed.
+    Wall,
+}
+
+impl TimeSource {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guess => "guess",
+            Self::Ntp => "ntp",
+            Self::City => "city",
+            Self::Wall => "wall",
+        }
+    }
+}
+
+/// The node's time is known from here on, or is not. [`Entry::at`](super::Entry) of this entry is
+/// still by the clock as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockSet {
-    /// First journal position whose time was a guess.
-    pub since: u64,
-    /// Milliseconds to add to the times from there up to this event.
+    /// The time now, as the source says.
+    pub time: Millis,
+    /// Milliseconds to add to times that were guessed before this entry.
     pub offset_ms: i64,
-    /// Who knew: `ntp`, `city`.
-    pub source: String,
+    /// Who says so.
+    pub source: TimeSource,
 }

@@ -7,6 +7,7 @@
 //!
 //! Out: QoS 1 from an [`Outbox`] that never makes the fold wait.
 
+mod by_clock;
 mod connection;
 mod flight;
 mod incoming;
@@ -17,4 +18,4 @@ mod tls;
 pub use connection::External;
 pub use options::{Address, FileError, Options, check};
 pub use outbox::Outbox;
-pub use tls::{ClientFiles, client_config};
+pub use tls::{ClientFiles, client_config, client_config_by_clock};

@@ -4,12 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rumqttc::tokio_rustls::rustls::client::WebPkiServerVerifier;
 use rumqttc::tokio_rustls::rustls::crypto::ring;
 use rumqttc::tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::by_clock::by_clock;
 use super::options::FileError;
+use crate::clock::Clock;
 
 /// The certificates that Debian trusts; for a broker with a certificate of a public authority.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -31,18 +34,11 @@ pub struct ClientFiles<'a> {
 /// A file cannot be read or does not hold what it should.
 pub fn client_config(files: ClientFiles<'_>) -> Result<Arc<ClientConfig>, FileError> {
     let key = |name: &str| format!("{}{name}", files.prefix);
-    let mut roots = RootCertStore::empty();
     let ca = files.ca.unwrap_or(Path::new(SYSTEM));
-    // Of the system's certificates some may be of a kind that rustls does not know.
-    let (added, ignored) = roots.add_parsable_certificates(certificates(ca, key("ca_file"))?);
-    if added == 0 {
-        let why = format!("none of its {ignored} certificates is one of an authority");
-        return Err(wrong(ca, key("ca_file"), why));
-    }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(ca, key("ca_file"), error))?
-        .with_root_certificates(roots);
+        .with_root_certificates(roots(files)?);
     let config = match files.identity {
         None => builder.with_no_client_auth(),
         Some((chain, private)) => {
@@ -55,6 +51,37 @@ pub fn client_config(files: ClientFiles<'_>) -> Result<Arc<ClientConfig>, FileEr
         }
     };
     Ok(Arc::new(config))
+}
+
+/// TLS of a client that knows the time by the node's clock: see [`by_clock`](super::by_clock).
+///
+/// # Errors
+/// As of [`client_config`].
+pub fn client_config_by_clock(
+    files: ClientFiles<'_>,
+    clock: Arc<Clock>,
+) -> Result<Arc<ClientConfig>, FileError> {
+    let config = client_config(files)?;
+    let (roots, provider) = (roots(files)?, Arc::new(ring::default_provider()));
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| {
+        let ca = files.ca.unwrap_or(Path::new(SYSTEM));
+        wrong(ca, format!("{}ca_file", files.prefix), error)
+    })?;
+    Ok(by_clock(&config, verifier, clock))
+}
+
+fn roots(files: ClientFiles<'_>) -> Result<RootCertStore, FileError> {
+    let key = format!("{}ca_file", files.prefix);
+    let mut roots = RootCertStore::empty();
+    let ca = files.ca.unwrap_or(Path::new(SYSTEM));
+    // Of the system's certificates some may be of a kind that rustls does not know.
+    let (added, ignored) = roots.add_parsable_certificates(certificates(ca, key.clone())?);
+    if added == 0 {
+        let why = format!("none of its {ignored} certificates is one of an authority");
+        return Err(wrong(ca, key, why));
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path, key: String) -> Result<Vec<CertificateDer<'static>>, FileError> {

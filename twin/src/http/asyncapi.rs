@@ -153,6 +153,9 @@ fn message_name(payload: Payload) -> &'static str {
         Payload::Command => "Command",
         Payload::Decision => "DecisionRecord",
         Payload::Status => "NodeStatus",
+        Payload::Cursor => "Cursor",
+        Payload::Order => "Order",
+        Payload::Binary => "Binary",
     }
 }
 
@@ -160,8 +163,12 @@ fn messages() -> Map<String, Value> {
     let message = |topic: &Topic| {
         let name = message_name(topic.payload);
         let schema = format!("#/components/schemas/{name}");
+        let content_type = match topic.payload {
+            Payload::Binary => "application/octet-stream",
+            _ => "application/json",
+        };
         let message = json!({
-            "contentType": "application/json",
+            "contentType": content_type,
             "payload": { "$ref": schema },
         });
         (name.to_owned(), message)
@@ -186,6 +193,14 @@ fn schemas() -> Map<String, Value> {
         "description": "RFC 3339, or seconds since 1970; without one, the time of arrival.",
         "type": ["string", "number"],
     });
+    // What is within is for boxes and their city, which are of one version.
+    for name in ["Cursor", "Order"] {
+        schemas.insert(name.to_owned(), json!({ "type": "object" }));
+    }
+    schemas.insert(
+        "Binary".to_owned(),
+        json!({ "type": "string", "format": "binary" }),
+    );
     schemas.insert("Reading".to_owned(), reading(&number, &time));
     schemas.insert("Readings".to_owned(), readings(&time));
     schemas

@@ -162,7 +162,8 @@ impl Writer {
     fn store(&mut self, first: u64, count: u32, buffer: &mut [u8]) -> Result<(), Fault> {
         let len = buffer.len() as u64;
         self.make_room();
-        if self.disk.free(&self.shared.dir) < self.shared.options.reserve_bytes + len {
+        let needed = self.shared.options.reserve_bytes + len + SEGMENT_HEADER as u64;
+        if self.disk.free(&self.shared.dir) < needed {
             return Err(Fault::NoSpace);
         }
         let full = self.bytes + len > self.shared.options.segment_bytes;

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
+use crate::clock::Clock;
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
 use crate::edges::packages::Packages;
 use crate::edges::{InvitationError, Invitations};
@@ -223,6 +224,7 @@ impl Node {
             .max(Some(snapshots.last_position()?))
             .unwrap_or(0);
         let journal = open_journal(config, &data, floor)?;
+        let clock = Arc::new(Clock::new(config.time_file(), Arc::clone(&journal)));
         let told = store.cursor(engine::TOPICS_CURSOR)?;
         let audit = |position, decision: &Decision| {
             if let Err(error) = store.put_decision("", position, decision) {
@@ -230,7 +232,7 @@ impl Node {
             }
         };
         let events = |twin: &Twin| declared.events(twin);
-        let recovered = engine::recover(&snapshots, &journal, told, events, audit)?;
+        let recovered = engine::recover(&snapshots, &journal, &clock, told, events, audit)?;
         let twin = Arc::clone(&recovered.twin);
         tracing::info!(
             snapshot = recovered.snapshot,
@@ -240,7 +242,12 @@ impl Node {
         );
 
         let quarters = config.quarters.iter().map(|quarter| quarter.id.clone());
-        let intake = TelemetryIntake::new(Arc::clone(&journal), Arc::clone(&store), quarters);
+        let intake = TelemetryIntake::new(
+            Arc::clone(&journal),
+            Arc::clone(&clock),
+            Arc::clone(&store),
+            quarters,
+        );
         let audit = Arc::new(Audit::open(data.path())?);
         let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let intake = Arc::new(intake);
@@ -277,7 +284,7 @@ impl Node {
         let logs = Arc::new(Logs::default());
         let workers = Workers::start(
             &recovered,
-            Arc::clone(&journal),
+            (Arc::clone(&journal), Arc::clone(&clock)),
             Arc::clone(&store),
             Arc::clone(&artifacts),
             Arc::clone(&logs),
@@ -305,7 +312,7 @@ impl Node {
                 let state = Arc::new(SinkState::new(engine.folded()));
                 let cursor = store.cursor(feed::CURSOR)?;
                 let feed = JournalFeed::new(&journal, cursor, engine.folded(), Arc::clone(&twin))?;
-                let ledger = Arc::new(StoreLedger::new(Arc::clone(&store)));
+                let ledger = Arc::new(StoreLedger::new(Arc::clone(&store), Arc::clone(&clock)));
                 let run = influx::run(
                     sink,
                     Box::new(feed),
@@ -325,8 +332,14 @@ impl Node {
         let hlc = Hlc::new(
             config.node.name.clone(),
             twin.read().commands().newest_stamp(),
+            clock.now(),
         );
-        let recorder = Recorder::new(Arc::clone(&journal), engine.folded(), Arc::new(hlc));
+        let recorder = Recorder::new(
+            Arc::clone(&journal),
+            engine.folded(),
+            Arc::new(hlc),
+            Arc::clone(&clock),
+        );
         let deployer = Arc::new(Deployer::new(
             artifacts,
             recorder.clone(),
@@ -335,6 +348,7 @@ impl Node {
         ));
         let status = Arc::new(Status {
             node: config.node.name.clone(),
+            clock,
             journal,
             twin,
             folded: engine.folded(),

@@ -1,4 +1,4 @@
-//! What happens once a second: a tick into the journal, the status topic, figures, and the
+//! What happens once a second: a look at the clock, a tick into the journal, the status topic, figures, and the
 //! release of journal segments that nobody needs any more.
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::publish_status;
+use crate::clock::Report;
 use crate::engine::SNAPSHOT_CURSOR;
 use crate::event::{Entry, Event};
 use crate::feed;
 use crate::journal::Batch;
-use crate::model::Millis;
 use crate::status::Status;
 use crate::store::{Store, StoreError};
 use crate::uplink::UPLINK_CURSOR;
@@ -46,6 +46,7 @@ impl Ticker {
                 _ = timer.tick() => {}
                 _ = closed.wait_for(|closed| *closed) => return,
             }
+            self.status.clock.look();
             let stats = self.status.journal.stats();
             // Commands are sent again, held and expired at ticks.
             let due = self.status.twin.read().commands().is_waiting();
@@ -77,7 +78,7 @@ impl Ticker {
 /// Appends a tick; its position. A journal that is full or failed does without.
 fn tick(status: &Status) -> Option<u64> {
     let entry = Entry {
-        at: Millis::now(),
+        at: status.clock.now(),
         event: Event::Ticked,
     };
     let mut batch = Batch::new();
@@ -101,6 +102,15 @@ fn release(status: &Status, store: &Store, uplink: bool) -> Result<(), StoreErro
         status.journal.release(upto);
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]
+fn of_clock(clock: &Report) {
+    let known = u8::from(clock.known.is_some());
+    metrics::gauge!("quartier_clock_known").set(f64::from(known));
+    metrics::gauge!("quartier_clock_jumps_total").set(clock.jumps as f64);
+    metrics::gauge!("quartier_clock_correction_seconds").set(clock.correction_ms as f64 / 1000.0);
+    metrics::gauge!("quartier_clock_ahead_seconds").set(clock.ahead_ms as f64 / 1000.0);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point")]
@@ -138,6 +148,7 @@ fn gauges(status: &Status) {
     for (name, value) in figures {
         metrics::gauge!(name).set(value as f64);
     }
+    of_clock(&status.clock.report());
     let (commands, repeated) = {
         let twin = status.twin.read();
         (twin.commands().counts(), twin.commands().repeated())
@@ -165,7 +176,7 @@ fn of_edges(status: &Status) {
         let differs = edge.proof().0.is_some_and(|proof| !proof.equal);
         gauge("quartier_edge_differs", f64::from(u8::from(differs)));
         if let Some(heard) = edge.heard() {
-            let silent = Millis::now().since(heard.taken).max(0);
+            let silent = status.clock.time().since(heard.taken).max(0);
             gauge("quartier_edge_silent_seconds", silent as f64 / 1000.0);
         }
         if let Some(health) = edge.health() {

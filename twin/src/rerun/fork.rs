@@ -160,7 +160,7 @@ impl<'a> Fork<'a> {
         let own = |plugin: &String| self.changed.as_ref() == Some(plugin);
         match event {
             Event::Observed(observed) | Event::Untimed(observed) => here(observed.quarter),
-            Event::Ticked | Event::InterlocksPut(_) => true,
+            Event::Ticked | Event::InterlocksPut(_) | Event::ClockSet(_) => true,
             Event::QuarterPut(record) => here(&record.id),
             Event::AssetPut(record) => here(&record.quarter),
             Event::PluginDeployed(deployed) => {
@@ -173,7 +173,6 @@ impl<'a> Fork<'a> {
             | Event::PluginStarted(_)
             | Event::PluginParked(_)
             | Event::CommandJudged(_)
-            | Event::ClockSet(_)
             | Event::EdgeEnrolled(_)
             | Event::EdgeJudged(_)
             | Event::Uplinked(_)

@@ -16,11 +16,10 @@ impl Twin {
             return;
         }
         self.position = position;
-        self.now = self.now.max(entry.at);
+        self.pass(entry.at);
         match &entry.event {
-            Event::Observed(observed) | Event::Untimed(observed) => {
-                self.observed(observed, effects);
-            }
+            Event::Observed(observed) => self.observed(observed, false, effects),
+            Event::Untimed(observed) => self.observed(observed, true, effects),
             Event::Ticked => self.ticked(effects),
             Event::QuarterPut(record) => self.put_quarter(record.clone()),
             Event::AssetPut(record) => self.put_asset(record.clone()),
@@ -32,8 +31,7 @@ impl Twin {
             Event::InterlocksPut(interlocks) => self.put_interlocks(interlocks),
             Event::CommandAsked(asked) => self.ask(asked, effects),
             Event::CommandJudged(judged) => self.judge(judged, effects),
-            // Its times stay as they were taken; outputs know what to add.
-            Event::ClockSet(_) => {}
+            Event::ClockSet(set) => self.set_clock(entry.at, set, effects),
             Event::EdgeEnrolled(enrolled) => self.enrol(enrolled, effects),
             Event::EdgeJudged(judged) => self.judge_edge(judged, effects),
             Event::Uplinked(uplinked) => self.uplinked(uplinked, effects),
@@ -45,7 +43,8 @@ impl Twin {
         self.cut_full_batches(effects);
     }
 
-    fn observed(&mut self, observed: &Observed<'_>, effects: &mut Effects) {
+    /// `guessed`: the times are the node's, which does not know the time.
+    fn observed(&mut self, observed: &Observed<'_>, guessed: bool, effects: &mut Effects) {
         let asset = self
             .quarter_index(observed.quarter)
             .and_then(|q| self.intern_asset(q, observed.asset));
@@ -59,13 +58,11 @@ impl Twin {
                 .intern_metric(reading.metric, reading.unit)
                 .and_then(|metric| self.intern_stream(asset, metric));
             match stream {
-                Some(stream) => self.take(
-                    stream,
-                    reading.value,
-                    reading.time,
-                    reading.quality,
-                    effects,
-                ),
+                Some(stream) => {
+                    let (value, time, quality) = (reading.value, reading.time, reading.quality);
+                    self.take(stream, value, time, quality, effects);
+                    self.mark(stream, time, guessed);
+                }
                 None => self.counts.ignored += 1,
             }
         }

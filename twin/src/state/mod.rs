@@ -5,6 +5,7 @@
 //! outside comes back as [`Effects`]. The grid and the look-up tables are derived from the rest
 //! and rebuilt when a snapshot is read, so they are not in it.
 
+mod clock;
 mod commands;
 mod edges;
 mod fold;
@@ -26,6 +27,7 @@ use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
 use crate::windows::Windows;
 
+pub use clock::{Correction, NodeClock};
 pub use commands::{
     Asker, BadCommandId, Command, CommandId, CommandState, Commands, FINISHED, Judged,
     LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN, TURNED_AWAY, USUAL_LIFE_MS,
@@ -60,6 +62,7 @@ pub const RESOLUTIONS: [Resolution; 7] = [
 pub struct Twin {
     position: u64,
     now: Millis,
+    clock: NodeClock,
     metrics: Vec<MetricEntry>,
     quarters: Vec<Quarter>,
     assets: Vec<Asset>,
@@ -199,6 +202,7 @@ impl Twin {
         Self {
             position: 0,
             now: Millis(0),
+            clock: NodeClock::default(),
             metrics: Vec::new(),
             quarters: Vec::new(),
             assets: Vec::new(),
@@ -221,7 +225,7 @@ impl Twin {
         self.position
     }
 
-    /// Time of the last entry folded.
+    /// The time at the last entry folded, as well as the node knew it.
     pub fn now(&self) -> Millis {
         self.now
     }

@@ -110,6 +110,8 @@ pub struct Stream {
     pub quality: Quality,
     /// Some plugin gets closed windows of it.
     pub(super) windowed: bool,
+    /// Its time is the node's, which did not know the time.
+    pub(super) guessed: bool,
 }
 
 /// A metric that was seen or that a plugin declared.
@@ -334,6 +336,7 @@ impl Twin {
             routes: 0,
             quality: Quality::Good,
             windowed: false,
+            guessed: false,
         });
         self.assets
             .get_mut(asset as usize)?

@@ -28,6 +28,12 @@ pub enum Payload {
     Decision,
     /// [`crate::status::NodeStatus`].
     Status,
+    /// [`crate::uplink::Cursor`].
+    Cursor,
+    /// [`crate::event::EdgeOrdered`].
+    Order,
+    /// Bytes of a format that only boxes and cities speak.
+    Binary,
 }
 
 /// A family of topics.
@@ -48,7 +54,7 @@ pub struct Topic {
 }
 
 /// All families.
-pub const TOPICS: [Topic; 10] = [
+pub const TOPICS: [Topic; 15] = [
     Topic {
         id: "readings",
         address: "dt/{quarter}/{asset}",
@@ -135,15 +141,57 @@ pub const TOPICS: [Topic; 10] = [
         retained: true,
         text: "How the node is, every few seconds.",
     },
+    Topic {
+        id: "uplink",
+        address: "uplink/v1/{node}",
+        action: Action::Receive,
+        payload: Payload::Binary,
+        retained: false,
+        text: "A box's journal, for its city: entries with their positions and a hash chain, \
+               deflated. Acknowledged when it is in the city's journal; for boxes only.",
+    },
+    Topic {
+        id: "news",
+        address: "uplink/v1/{node}/news",
+        action: Action::Receive,
+        payload: Payload::Binary,
+        retained: false,
+        text: "What must not wait behind a box's backlog: alerts, commands, newest values, health.",
+    },
+    Topic {
+        id: "cursor",
+        address: "downlink/v1/{node}/cursor",
+        action: Action::Send,
+        payload: Payload::Cursor,
+        retained: true,
+        text: "How far the city has come with a box's journal.",
+    },
+    Topic {
+        id: "order",
+        address: "downlink/v1/{node}/order/{number}",
+        action: Action::Send,
+        payload: Payload::Order,
+        retained: true,
+        text: "What a box is to do, until it has taken it; then an empty payload.",
+    },
+    Topic {
+        id: "package",
+        address: "downlink/v1/{node}/package/{package}/{chunk}",
+        action: Action::Send,
+        payload: Payload::Binary,
+        retained: true,
+        text: "32 KiB of a plugin's package; subscribing to the chunk is asking for it.",
+    },
 ];
 
 /// Levels that vary, by name, with what they are.
-pub const PARAMETERS: [(&str, &str); 14] = [
+pub const PARAMETERS: [(&str, &str); 17] = [
     (
         "asset",
         "Id of the asset: one topic level, unique in its quarter.",
     ),
     ("cell", "H3 cell in hexadecimal, as of `resolution`."),
+    ("chunk", "Number of the chunk, from 0."),
     ("d10", "Child digit at resolution 10, 0 to 6."),
     ("d7", "Child digit at resolution 7, 0 to 6."),
     ("d8", "Child digit at resolution 8, 0 to 6."),
@@ -157,6 +205,14 @@ pub const PARAMETERS: [(&str, &str); 14] = [
         "Name of the metric, such as active_power, pm10 or temperature.",
     ),
     ("node", "Name of the node."),
+    (
+        "number",
+        "Number of the order: a position in the city's journal.",
+    ),
+    (
+        "package",
+        "SHA-256 of the component, a dash, SHA-256 of the manifest.",
+    ),
     ("plugin", "Id of the plugin."),
     ("quarter", "Id of the quarter."),
     ("r6", "H3 cell at resolution 6, in hexadecimal."),

@@ -113,7 +113,8 @@ impl Acc {
     ) {
         if self.covered > 0 {
             let covered = f64::from(self.covered);
-            let coverage = covered / len as f64;
+            // More than all of it only where times were corrected back by less than a window.
+            let coverage = (covered / len as f64).min(1.0);
             let mean = unscale(kind, self.sum / covered, self.min, self.max);
             closed(
                 self.end(len),

@@ -97,6 +97,18 @@ impl Long {
         }
     }
 
+    /// Hours come again: closes the day as it is and forgets the rest.
+    pub(super) fn restart(
+        &mut self,
+        kind: MeanKind,
+        mut closed: impl FnMut(u32, i64, f64, Summary),
+    ) {
+        if self.day.valid > 0 {
+            self.day.close(kind, &mut closed);
+        }
+        *self = Self::new();
+    }
+
     /// When the next of the windows pending ends, in whole hours, milliseconds.
     pub(super) fn pending(&self) -> Option<i64> {
         let running = self.next_running().map(|hour| hour * HOUR);

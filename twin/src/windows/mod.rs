@@ -47,6 +47,13 @@
 //!   UTC, belongs to the day in which it ends; such a day is closed with the next full hour.
 //!
 //! The rows of one call are sorted by end, stream, span.
+//!
+//! # Times that were wrong
+//! When the clock is set, the moments of arrival move with it ([`Windows::shift_arrivals`]), so
+//! that no window closes for it. When the times of a stream's readings are corrected
+//! ([`Windows::shift`]), what waits and the newest settled time move. Forward, its open windows are
+//! closed by what comes, as behind a gap. Back, those that begin behind the corrected time are
+//! closed with what they have and come again with what follows.
 
 mod acc;
 mod long;
@@ -67,5 +74,10 @@ const LONGEST_GUESS: i64 = 15 * 60 * 1000;
 const HOUR: i64 = 3_600_000;
 /// An hour counts in longer windows from this coverage on (39. BImSchV: 45 min).
 const VALID_HOUR: f64 = 0.75;
+/// How far event time may be ahead of arrival, milliseconds: one wrong clock must not make a stream
+/// deaf.
+pub const AHEAD_MS: i64 = 24 * HOUR;
+/// The same while arrival is by a clock that is guessed, as after months without power.
+pub const AHEAD_OF_GUESS_MS: i64 = 366 * AHEAD_MS;
 /// No reading was settled yet; also an index before every window.
 const NEVER: i64 = i64::MIN;

@@ -20,8 +20,6 @@ pub const MAX_WAITING: usize = 4096;
 
 /// The longest interval a reading can stand for: the longest local day.
 const LONGEST_INTERVAL: i64 = 25 * HOUR;
-/// How far event time may be ahead of arrival: one wrong clock must not make a stream deaf.
-const MAX_AHEAD: i64 = 24 * HOUR;
 /// Event times are within this of 1970 (to the year 9987), which the time zone database can take.
 const CALENDAR: i64 = 253_000_000_000_000;
 
@@ -53,6 +51,15 @@ pub(super) struct Series {
     long: Option<Box<Long>>,
 }
 
+/// What event times may be, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Limits {
+    /// Older than the newest of their stream, not negative.
+    pub(super) lateness: i64,
+    /// Newer than their arrival.
+    pub(super) ahead: i64,
+}
+
 /// Where the rows of one series go.
 struct Sink<'a> {
     stream: u32,
@@ -72,6 +79,15 @@ impl Sink<'_> {
             && coverage >= VALID_HOUR
         {
             long.push(rules, end, row, |span, end, coverage, row| {
+                self.out.push(closed(stream, span, end, coverage, row));
+            });
+        }
+    }
+
+    fn restart_long(&mut self) {
+        let (stream, rules) = (self.stream, self.rules);
+        if let Some(long) = self.long.as_deref_mut() {
+            long.restart(rules.kind, |span, end, coverage, row| {
                 self.out.push(closed(stream, span, end, coverage, row));
             });
         }
@@ -169,13 +185,13 @@ impl Series {
 
     pub(super) fn observe(
         &mut self,
-        lateness: i64,
+        Limits { lateness, ahead }: Limits,
         (time, value): (Millis, f64),
         at: Millis,
         zone: &str,
         out: &mut Vec<Closed>,
     ) -> Outcome {
-        let ahead = time.since(at) > MAX_AHEAD;
+        let ahead = time.since(at) > ahead;
         if !value.is_finite() || !(-CALENDAR..=CALENDAR).contains(&time.0) || ahead {
             return Outcome::Unusable;
         }
@@ -259,6 +275,38 @@ impl Series {
         }
         let ahead = need.saturating_sub(self.newest().saturating_sub(lateness));
         self.arrived.saturating_add(ahead.max(0))
+    }
+
+    /// The clock of arrivals was set.
+    pub(super) fn shift_arrival(&mut self, ms: i64) {
+        self.arrived = self.arrived.saturating_add(ms);
+    }
+
+    /// All readings so far have another time than they had.
+    pub(super) fn shift(&mut self, ms: i64, zone: &str, out: &mut Vec<Closed>) {
+        for sample in &mut self.waiting {
+            sample.time = sample.time.saturating_add(ms);
+        }
+        if self.settled.time == NEVER {
+            return;
+        }
+        self.settled.time = self.settled.time.saturating_add(ms);
+        let (settled, kind, base) = (self.settled.time, self.kind, self.spans.base());
+        let (accs, mut sink) = self.split(zone, out);
+        let mut hour = false;
+        for (span, acc) in base.iter().zip(accs) {
+            let len = millis(span);
+            if acc.end(len) - len > settled {
+                hour |= len == HOUR;
+                acc.close(len, kind, |end, coverage, row| {
+                    sink.base(span, end, coverage, row);
+                });
+                *acc = Acc::new();
+            }
+        }
+        if hour {
+            sink.restart_long();
+        }
     }
 
     fn newest(&self) -> i64 {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::AHEAD_MS;
 use super::long::is_zone;
-use super::series::Series;
+use super::series::{Limits, Series};
 use super::spans::{Closed, Outcome, Spans};
 use crate::model::Millis;
 use crate::vocabulary::MeanKind;
@@ -27,8 +28,7 @@ pub struct Counts {
 /// The windows of all streams that some plugin asked for; see the [module](super).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Windows {
-    /// Milliseconds, not negative.
-    lateness: i64,
+    limits: Limits,
     counts: Counts,
     /// Zones in use, each known to the database; the first is UTC.
     zones: Vec<String>,
@@ -44,7 +44,10 @@ impl Windows {
     /// reading may arrive and still count; negative is taken as 0.
     pub fn new(lateness_ms: i64) -> Self {
         Self {
-            lateness: lateness_ms.max(0),
+            limits: Limits {
+                lateness: lateness_ms.max(0),
+                ahead: AHEAD_MS,
+            },
             counts: Counts::default(),
             zones: vec![UTC.to_owned()],
             places: Vec::new(),
@@ -84,7 +87,7 @@ impl Windows {
         series.zone = zone;
         series.widen(spans);
         series.set_interval(interval_ms);
-        self.due[place] = series.due(self.lateness);
+        self.due[place] = series.due(self.limits.lateness);
     }
 
     /// Forgets a stream and its open windows.
@@ -104,7 +107,7 @@ impl Windows {
     pub fn set_interval(&mut self, stream: u32, interval_ms: Option<i64>) {
         if let Some(place) = self.place(stream) {
             self.series[place].set_interval(interval_ms);
-            self.due[place] = self.series[place].due(self.lateness);
+            self.due[place] = self.series[place].due(self.limits.lateness);
         }
     }
 
@@ -124,9 +127,9 @@ impl Windows {
         let before = out.len();
         let series = &mut self.series[place];
         let zone = &self.zones[usize::from(series.zone)];
-        let outcome = series.observe(self.lateness, (time, value), at, zone, out);
+        let outcome = series.observe(self.limits, (time, value), at, zone, out);
         match outcome {
-            Outcome::Accepted => self.due[place] = series.due(self.lateness),
+            Outcome::Accepted => self.due[place] = series.due(self.limits.lateness),
             Outcome::Replaced => self.counts.replaced += 1,
             Outcome::Duplicate => self.counts.duplicate += 1,
             Outcome::Late => self.counts.late += 1,
@@ -143,10 +146,40 @@ impl Windows {
         for (due, series) in self.due.iter_mut().zip(&mut self.series) {
             if *due <= at.0 {
                 let zone = &self.zones[usize::from(series.zone)];
-                series.tick(self.lateness, at, zone, out);
-                *due = series.due(self.lateness);
+                series.tick(self.limits.lateness, at, zone, out);
+                *due = series.due(self.limits.lateness);
             }
         }
+        sort(&mut out[before..]);
+    }
+
+    /// Event times may be ahead of their arrival by so many milliseconds; [`AHEAD_MS`] at first.
+    pub fn set_ahead(&mut self, ms: i64) {
+        self.limits.ahead = ms;
+    }
+
+    /// The clock of arrivals was set by so many milliseconds: see the [module](super).
+    pub fn shift_arrivals(&mut self, ms: i64) {
+        if ms == 0 {
+            return;
+        }
+        for (due, series) in self.due.iter_mut().zip(&mut self.series) {
+            series.shift_arrival(ms);
+            *due = series.due(self.limits.lateness);
+        }
+    }
+
+    /// The times of a stream's readings so far are corrected by so many milliseconds; the windows
+    /// that this ends are appended to `out`: see the [module](super).
+    pub fn shift(&mut self, stream: u32, ms: i64, out: &mut Vec<Closed>) {
+        let Some(place) = self.place(stream).filter(|_| ms != 0) else {
+            return;
+        };
+        let before = out.len();
+        let series = &mut self.series[place];
+        let zone = &self.zones[usize::from(series.zone)];
+        series.shift(ms, zone, out);
+        self.due[place] = series.due(self.limits.lateness);
         sort(&mut out[before..]);
     }
 

@@ -5,7 +5,7 @@ mod hostile;
 mod one;
 mod senml;
 
-use super::{Decoded, Reason, Rejection, Texts, decode};
+use super::{Decoded, Reason, Received, Rejection, Texts, decode};
 use crate::model::{Millis, Place, Quality};
 use crate::vocabulary::Vocabulary;
 
@@ -165,4 +165,48 @@ fn texts_can_be_used_for_one_payload_after_the_other() {
             .replace("\\u00fc", "\u{fc}");
         assert_eq!(decoded.observed.readings[0].metric, plain);
     }
+}
+
+#[test]
+fn while_the_node_guesses_readings_without_a_time_come_apart_and_marked() {
+    let guessed = Received {
+        time: NOW,
+        guessed: true,
+    };
+    let own = NOW.plus(300 * 24 * 3_600_000);
+    let object = format!(
+        r#"{{"temperature": 21.5, "humidity": {{"value": 40, "time": {}}}}}"#,
+        own.0
+    );
+    let senml = format!(
+        r#"[{{"n":"temperature","v":21.5,"t":-30}},{{"n":"humidity","v":40,"t":{}}}]"#,
+        own.0 / 1000
+    );
+    for (payload, time) in [(object, NOW), (senml, NOW.plus(-30_000))] {
+        let mut texts = Texts::default();
+        let decoded = decode(
+            ASSET,
+            payload.as_bytes(),
+            guessed,
+            Vocabulary::builtin(),
+            &mut texts,
+        );
+        let decoded = decoded.unwrap();
+        assert_eq!(decoded.rejected, [], "{payload}");
+        let [untimed] = decoded.untimed.as_slice() else {
+            panic!("{payload}: {decoded:?}");
+        };
+        assert_eq!((untimed.metric, untimed.time), ("temperature", time));
+        assert_eq!(untimed.quality, Quality::Uncertain);
+        let [timed] = decoded.observed.readings.as_slice() else {
+            panic!("{payload}: {decoded:?}");
+        };
+        assert_eq!((timed.metric, timed.time), ("humidity", own));
+        assert_eq!(timed.quality, Quality::Good);
+    }
+    let mut texts = Texts::default();
+    let of_all = br#"{"temperature": 21.5, "time": "2026-06-01T00:00:00Z"}"#;
+    let decoded = decode(ASSET, of_all, guessed, Vocabulary::builtin(), &mut texts).unwrap();
+    assert!(decoded.untimed.is_empty(), "{decoded:?}");
+    assert_eq!(decoded.observed.readings[0].quality, Quality::Good);
 }

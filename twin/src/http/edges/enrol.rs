@@ -60,6 +60,10 @@ pub(in crate::http) async fn invite(
     if !is_name(&wanted.node) {
         return Err(Problem::bad_request("node must be one topic level"));
     }
+    // The box that has the name now will be refused: that is for who runs its quarter to say.
+    if let Some(quarter) = quarter_of(&api, &wanted.node) {
+        caller.must(Right::Fleet, &quarter)?;
+    }
     if api.access.is_user(&wanted.node) {
         return Err(Problem::conflict(format!(
             "{} is a configured user; a box needs a name of its own",
@@ -123,7 +127,12 @@ pub(in crate::http) async fn enrol(
     let taken = spawn_blocking(move || invitations.take(&ask));
     let taken = taken.await.map_err(|error| Problem::internal(&error))?;
     let admitted = taken.map_err(|error| {
-        tell(&api, "refused", None, "enrol");
+        api.access.turned_away(Record {
+            what: "edge",
+            result: "refused",
+            detail: Some("enrol"),
+            ..Record::default()
+        });
         problem(&error)
     })?;
     let Invitation {
@@ -150,6 +159,12 @@ pub(in crate::http) async fn enrol(
     let identity = serde_json::to_string(&identity).map_err(|error| Problem::internal(&error))?;
     let mac = admitted.sign(&identity);
     Ok(Json(EnrolAnswer { identity, mac }))
+}
+
+fn quarter_of(api: &Api, node: &str) -> Option<String> {
+    let twin = api.status.twin.read();
+    let edge = twin.edges().get(node)?;
+    Some(edge.record.quarter.clone())
 }
 
 fn identity(api: &Api, node: String, quarter: String, certificate: String, ca: String) -> Identity {

@@ -178,6 +178,24 @@ impl Commands {
         found
     }
 
+    /// The clock was set: what was done is as long ago as before. When a command expires is what
+    /// somebody said, and stays.
+    pub(super) fn shift(&mut self, ms: i64) {
+        if ms == 0 {
+            return;
+        }
+        for command in self.open.values_mut() {
+            for time in [&mut command.asked, &mut command.since, &mut command.next] {
+                *time = time.plus(ms);
+            }
+            command.sent = command.sent.map(|sent| sent.plus(ms));
+        }
+        for seen in self.seen.values_mut() {
+            seen.at = seen.at.plus(ms);
+        }
+        self.pruned = self.pruned.plus(ms);
+    }
+
     /// A person's command no longer goes before those of plugins; whether it did.
     fn release(&mut self, command: &Command) -> bool {
         let target = target(command);

@@ -286,8 +286,9 @@ impl Twin {
         &self.orders_taken
     }
 
-    /// A box may connect. One of the same name before it is forgotten with its replica: a new
-    /// certificate is a new box with a new journal. Another box of the quarter is retired.
+    /// A box may connect. One that is not retired and enrols anew for the same quarter has renewed
+    /// its certificate: its journal goes on, and what it has released is only here, so the replica
+    /// stays. Otherwise it is a new box with a new journal. Another box of the quarter is retired.
     pub(super) fn enrol(&mut self, enrolled: &EdgeEnrolled, effects: &mut Effects) {
         for other in self.edges.by_node.values_mut() {
             if other.record.quarter == enrolled.quarter && other.record.node != enrolled.node {
@@ -296,8 +297,16 @@ impl Twin {
             }
         }
         self.leave_to_box(&enrolled.quarter, effects);
-        let edge = Edge::new(enrolled.clone());
-        self.edges.by_node.insert(enrolled.node.clone(), edge);
+        let known = self.edges.by_node.get_mut(&enrolled.node);
+        let renews = |edge: &&mut Edge| {
+            edge.standing != Standing::Retired && edge.record.quarter == enrolled.quarter
+        };
+        if let Some(edge) = known.filter(renews) {
+            edge.record = enrolled.clone();
+        } else {
+            let edge = Edge::new(enrolled.clone());
+            self.edges.by_node.insert(enrolled.node.clone(), edge);
+        }
         effects.edges.push(enrolled.node.clone());
     }
 

@@ -123,7 +123,7 @@ impl Edge {
         let news = News::decode(payload).map_err(|error| format!("news {error}"))?;
         match self.journal {
             Some(journal) if journal != news.journal => Err(format!(
-                "the box has another journal ({}) than before; enrol it anew",
+                "the box has another journal ({}) than before; retire it and enrol it anew",
                 news.journal
             )),
             _ => Ok(news),

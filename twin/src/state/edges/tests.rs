@@ -4,11 +4,11 @@
 use proptest::prelude::*;
 
 use crate::event::{
-    EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered, EdgeSettings, Entry, Event,
-    Order, OrderTaken, Severity, Stamp, Uplinked,
+    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered, EdgeSettings, Entry,
+    Event, Order, OrderTaken, Severity, Stamp, Uplinked,
 };
 use crate::model::{Millis, Observed, Quality, QuarterRecord, Reading};
-use crate::state::{Alert, AlertKey, Effects, Twin};
+use crate::state::{Alert, AlertKey, EdgeStanding, Effects, Twin};
 use crate::uplink::{BatchWriter, Chain, JournalId, News, NewsValue};
 
 const START: i64 = 1_780_272_000_000;
@@ -74,8 +74,7 @@ impl Side {
             assert!(writer.push(position, &self.entries[position as usize - 1]));
         }
         writer.encode(
-            (last == self.entries.len() as u64)
-                .then(|| crate::event::Digest::of(&self.twin.to_bytes().unwrap())),
+            (last == self.entries.len() as u64).then(|| Digest::of(&self.twin.to_bytes().unwrap())),
         )
     }
 
@@ -105,6 +104,18 @@ fn send(city: &mut Side, payload: &[u8]) {
         Event::Uplinked(Uplinked {
             node: NODE,
             batch: payload,
+        }),
+    );
+}
+
+fn retire(city: &mut Side) {
+    city.take(
+        2,
+        Event::EdgeJudged(EdgeJudged {
+            node: NODE.to_owned(),
+            judgement: EdgeJudgement::Retire,
+            by: "anna".to_owned(),
+            why: "stolen".to_owned(),
         }),
     );
 }
@@ -234,15 +245,7 @@ fn who_is_retired_or_unknown_changes_nothing() {
     edge.reading(1, "m", 1.0);
     let mut city = city();
     send(&mut city, &edge.payload(1, 1));
-    city.take(
-        2,
-        Event::EdgeJudged(EdgeJudged {
-            node: NODE.to_owned(),
-            judgement: EdgeJudgement::Retire,
-            by: "anna".to_owned(),
-            why: "stolen".to_owned(),
-        }),
-    );
+    retire(&mut city);
     let before = replica(&city);
     send(&mut city, &edge.payload(2, 2));
     let payload = edge.payload(1, 2);
@@ -255,6 +258,39 @@ fn who_is_retired_or_unknown_changes_nothing() {
     );
     assert_eq!(replica(&city), before);
     assert_eq!(value(&city.twin, "m"), None);
+}
+
+fn enrol(city: &mut Side, certificate: &[u8]) {
+    city.take(
+        2,
+        Event::EdgeEnrolled(EdgeEnrolled {
+            node: NODE.to_owned(),
+            quarter: QUARTER.to_owned(),
+            certificate: Digest::of(certificate),
+            ..EdgeEnrolled::default()
+        }),
+    );
+}
+
+#[test]
+fn a_renewed_certificate_keeps_the_replica_and_a_box_after_a_retired_one_begins_anew() {
+    let mut edge = Side::default();
+    edge.quarter();
+    edge.reading(1, "m", 1.0);
+    let mut city = city();
+    send(&mut city, &edge.payload(1, 1));
+    enrol(&mut city, b"new");
+    let known = city.twin.edges().get(NODE).unwrap();
+    assert_eq!(known.record.certificate, Digest::of(b"new"));
+    send(&mut city, &edge.payload(2, 2));
+    assert_eq!(replica(&city), edge.twin.to_bytes().unwrap());
+    retire(&mut city);
+    enrol(&mut city, b"another");
+    let known = city.twin.edges().get(NODE).unwrap();
+    assert_eq!(
+        (known.received(), known.standing),
+        (0, EdgeStanding::Active)
+    );
 }
 
 fn alert(decision: u64) -> Alert {

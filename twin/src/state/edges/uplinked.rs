@@ -66,8 +66,15 @@ impl Twin {
             Event::OrderTaken(taken) => edge.took(taken, effects),
             _ => {}
         }
+        let moved = match event {
+            Event::ClockSet(set) => Some(set.offset_ms),
+            _ => None,
+        };
         for change in inner.changes.drain(..) {
-            self.mirror_change(edge, change, effects);
+            match moved {
+                Some(offset_ms) => self.mirror_move(edge, change, offset_ms, effects),
+                None => self.mirror_change(edge, change, effects),
+            }
         }
         for (key, alert) in inner.alerts.drain(..) {
             if position > edge.told && key.quarter == edge.record.quarter {
@@ -99,6 +106,29 @@ impl Twin {
     fn mirror_change(&mut self, edge: &mut Edge, change: Change, effects: &mut Effects) {
         if let Some(stream) = self.mirrored(edge, change.stream) {
             self.take(stream, change.value, change.time, change.quality, effects);
+        }
+    }
+
+    /// A time that the box had guessed is corrected. What news told of the stream since is newer
+    /// than both times or lies in the future.
+    fn mirror_move(
+        &mut self,
+        edge: &mut Edge,
+        change: Change,
+        offset_ms: i64,
+        effects: &mut Effects,
+    ) {
+        let Some(stream) = self.mirrored(edge, change.stream) else {
+            return;
+        };
+        let Some(own) = self.streams.get_mut(stream as usize) else {
+            return;
+        };
+        let same = own.time == change.time.plus(-offset_ms);
+        if same || own.time < change.time || own.time > self.now {
+            own.value = change.value;
+            own.quality = change.quality;
+            self.move_stream(stream, change.time, offset_ms, effects);
         }
     }
 
@@ -139,7 +169,7 @@ impl Edge {
         let known = self.chain.unwrap_or_else(|| Chain::start(batch.journal));
         if self.journal.is_some_and(|journal| journal != batch.journal) {
             return Err(format!(
-                "the box has another journal ({}) than before; enrol it anew",
+                "the box has another journal ({}) than before; retire it and enrol it anew",
                 batch.journal
             ));
         }

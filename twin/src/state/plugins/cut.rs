@@ -24,6 +24,14 @@ impl Twin {
         self.cut(effects, Cut::Tick);
     }
 
+    /// The clock was set: ticks come as long after one another as before.
+    pub(in crate::state) fn shift_ticks(&mut self, ms: i64) {
+        let quarters = self.quarters.iter_mut();
+        for deployment in quarters.flat_map(|q| q.deployments.iter_mut().flatten()) {
+            deployment.ticked = deployment.ticked.plus(ms);
+        }
+    }
+
     fn cut(&mut self, effects: &mut Effects, cut: Cut) {
         for quarter in 0..self.quarters.len() {
             let slots = self

@@ -3,6 +3,7 @@
 mod admission;
 mod life;
 mod properties;
+mod rule;
 
 use super::{Command, CommandId, CommandState};
 use crate::event::{

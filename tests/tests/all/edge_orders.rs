@@ -1,0 +1,249 @@
+//! What comes down from the city: a plugin, commands, settings; and what the box makes of it.
+
+use std::time::Duration;
+
+use quartier_plugin_host::Package;
+use quartier_tests::{
+    City, Client, ConnectOptions, Lab, Line, Node, NodeConfig, Subscriber, eventually,
+    free_address, has_mosquitto_clients, mosquitto_pub,
+};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(60);
+const BOX: &str = "box-1";
+const QUARTER: &str = "dresden-ost";
+
+struct Rig {
+    city: City,
+    edge: Node,
+}
+
+fn assets() -> String {
+    json!({ "type": "FeatureCollection", "features": [{
+        "type": "Feature", "id": "w1",
+        "geometry": { "type": "Point", "coordinates": [13.76, 51.05] },
+        "properties": { "kind": "wallbox" },
+    }] })
+    .to_string()
+}
+
+fn rig(lab: &Lab) -> Rig {
+    let config = NodeConfig {
+        quarters: vec![(QUARTER.to_owned(), Some(assets()))],
+        more: lab.config(&[QUARTER]),
+        ..NodeConfig::default()
+    };
+    let mut city = City::start(config, free_address());
+    let identity = city.enrol(BOX, QUARTER);
+    // The assets of the city's configuration go down when it starts with a box.
+    city.node.terminate();
+    city.node.restart();
+    let mut config = identity.config();
+    config.more.push_str(&lab.config(&[QUARTER]));
+    let edge = Node::start(config);
+    Rig { city, edge }
+}
+
+impl Rig {
+    /// What became of an order.
+    fn outcome(&self, number: u64) -> Value {
+        let mut outcome = Value::Null;
+        eventually("the order is taken", SOON, || {
+            let edge = self.city.edge(BOX);
+            let mut known = edge["outcomes"].as_array().into_iter().flatten();
+            match known.find(|outcome| outcome["number"] == number) {
+                Some(found) => {
+                    outcome = found.clone();
+                    Ok(())
+                }
+                None => Err(edge.to_string()),
+            }
+        });
+        outcome
+    }
+
+    fn deploys(&self, package: &Package) -> u64 {
+        let answer = self.city.operator().deployed(QUARTER, package, &[]);
+        assert_eq!(answer["ordered"], json!([QUARTER]), "{answer}");
+        answer["position"].as_u64().unwrap()
+    }
+}
+
+#[test]
+fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
+    let lab = Lab::new("tests");
+    let Some(package) = lab.package("rows", &[("[reads]", "[reads]\nbatch = 1")]) else {
+        return;
+    };
+    let rig = rig(&lab);
+    let number = rig.deploys(&package);
+    assert_eq!(rig.outcome(number)["refused"], Value::Null);
+    let mut device = Client::connect(rig.edge.mqtt(), &ConnectOptions::new("box-1"))
+        .unwrap()
+        .0;
+    let topic = format!("dt/{QUARTER}/s1/temperature");
+    for minute in 0..4 {
+        let payload = format!("{{\"value\":34,\"time\":\"2026-01-01T00:0{minute}:00Z\"}}");
+        device
+            .publish_all(&[(topic.as_str(), payload.as_str())])
+            .unwrap();
+    }
+    eventually("the box's decisions are in the city's audit", SOON, || {
+        let list = rig.city.node.json(&format!("/api/v1/decisions?node={BOX}"));
+        match list["decisions"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+        {
+            true => Ok(()),
+            false => Err(list.to_string()),
+        }
+    });
+    eventually("the alert is the city's too", SOON, || {
+        let alerts = rig.city.node.json("/api/v1/alerts");
+        let mut found = alerts["alerts"].as_array().into_iter().flatten();
+        match found.any(|alert| alert["node"] == BOX) {
+            true => Ok(()),
+            false => Err(alerts.to_string()),
+        }
+    });
+    let list = rig.city.node.json(&format!("/api/v1/decisions?node={BOX}"));
+    let id = list["decisions"][0]["id"].as_u64().unwrap();
+    let one = rig.city.node.json(&format!("/api/v1/decisions/{BOX}:{id}"));
+    assert_eq!(one["record"]["quarter"], QUARTER, "{one}");
+    rig.city.is_equal(BOX, 1, SOON);
+}
+
+#[test]
+fn what_a_foreign_lab_signed_is_refused_by_the_city_and_by_the_box() {
+    let (lab, other) = (Lab::new("tests"), Lab::new("tests"));
+    let Some(package) = lab.package("rows", &[]) else {
+        return;
+    };
+    let rig = rig(&lab);
+    let foreign = other.package("rows", &[]).unwrap();
+    let refused = rig.city.operator().deploy(QUARTER, &foreign, &[]);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    drop(rig);
+    // A city that was taken over trusts the other lab; the box does not.
+    let config = NodeConfig {
+        more: other.config(&[QUARTER]),
+        ..NodeConfig::of(QUARTER)
+    };
+    let city = City::start(config, free_address());
+    let mut config = city.enrol(BOX, QUARTER).config();
+    config.more.push_str(&lab.config(&[QUARTER]));
+    let rig = Rig {
+        edge: Node::start(config),
+        city,
+    };
+    let number = rig.deploys(&foreign);
+    let refused = rig.outcome(number)["refused"].clone();
+    assert!(
+        refused
+            .as_str()
+            .unwrap_or_default()
+            .contains("not signed by lab"),
+        "{refused}"
+    );
+    assert_eq!(rig.edge.figure("quartier_plugin_batches_total"), 0.0);
+    drop(package);
+}
+
+#[test]
+fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() {
+    if !has_mosquitto_clients() {
+        return;
+    }
+    let rig = rig(&Lab::new("tests"));
+    eventually("the asset came down", SOON, || {
+        let edge = rig.city.edge(BOX);
+        match edge["assets"] == 1 {
+            true => Ok(()),
+            false => Err(edge.to_string()),
+        }
+    });
+    let topic = format!("cmd/v1/{QUARTER}/w1");
+    let device = Subscriber::start(rig.edge.mqtt(), "5", &[&topic], &[]);
+    let wish = |value: f64, priority: &str| {
+        json!({ "quarter": QUARTER, "asset": "w1", "property": "limit_kw", "value": value,
+            "priority": priority, "why": "the grid" })
+    };
+    let asked = rig
+        .city
+        .operator()
+        .post("/api/v1/commands", &wish(4.0, "urgent"));
+    assert_eq!(asked.status, 202, "{}", asked.text());
+    let is_for = |line: &Line, value: f64| {
+        let payload: Value = serde_json::from_str(&line.payload).unwrap_or_default();
+        payload["value"].as_f64() == Some(value)
+    };
+    device.expect("the command", |line| is_for(line, 4.0));
+    // Somebody at the box wants something else, of less weight.
+    let local =
+        quartier_tests::Api::of(rig.edge.http()).post("/api/v1/commands", &wish(9.0, "normal"));
+    let local: Value = local.json().unwrap_or_default();
+    assert_eq!(local["state"], "superseded", "{local}");
+    assert!(
+        local["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("by priority"),
+        "{local}"
+    );
+    let done = mosquitto_pub(
+        rig.edge.mqtt(),
+        &[
+            "-q",
+            "1",
+            "-t",
+            &format!("dt/{QUARTER}/w1/limit_kw"),
+            "-m",
+            "4",
+        ],
+    );
+    assert_eq!(done.code, Some(0), "{done:?}");
+    eventually("the city sees that it is done", SOON, || {
+        let list = rig.city.node.json("/api/v1/commands");
+        let mut all = list["commands"].as_array().into_iter().flatten();
+        match all.any(|command| command["state"] == "done" && command["value"] == 4.0) {
+            true => Ok(()),
+            false => Err(list.to_string()),
+        }
+    });
+}
+
+#[test]
+fn a_drained_box_takes_nothing_new_and_a_resumed_one_does() {
+    let rig = rig(&Lab::new("tests"));
+    let publish = |value: u32| {
+        let options = ConnectOptions::new("device");
+        let connected = Client::connect(rig.edge.mqtt(), &options);
+        let mut client = connected.unwrap().0;
+        let payload = value.to_string();
+        client.publish_all(&[(&*format!("dt/{QUARTER}/s1/temperature"), &*payload)])
+    };
+    publish(1).unwrap();
+    let judge = |what: &str| {
+        let path = format!("/api/v1/edges/{BOX}/{what}");
+        let done = rig.city.operator().post(&path, &json!({ "why": "a test" }));
+        assert_eq!(done.status, 200, "{}", done.text());
+        eventually("the order is taken", SOON, || {
+            let edge = rig.city.edge(BOX);
+            match edge["orders"] == json!([]) {
+                true => Ok(()),
+                false => Err(edge.to_string()),
+            }
+        });
+    };
+    judge("drain");
+    assert_eq!(rig.city.edge(BOX)["standing"], "draining");
+    assert!(publish(2).is_err(), "a drained box refuses");
+    judge("resume");
+    publish(3).unwrap();
+    eventually("the city has the newest", SOON, || {
+        match rig.city.node.value("s1", "temperature") {
+            Some((3.0, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
