@@ -45,7 +45,8 @@ bench:
 	deploy/setup bench
 	$(MAKE) --no-print-directory plugins
 	cargo build --workspace --bins --release
-	$(built)/release/bench
+	cargo build --package quartier-edge --profile edge
+	QUARTIER_EDGE_BIN=$(built)/edge/quartier-edge $(built)/release/bench
 
 # version=0.1.0-2 make deb
 version ?= 0.1.0-1

@@ -17,13 +17,16 @@ pub struct Hlc {
 }
 
 impl Hlc {
-    /// `known`: the newest stamp of what was recorded.
-    pub fn new(node: String, known: Option<&Stamp>) -> Self {
-        let last = known.map_or((Millis(0), 0), |stamp| (stamp.time, stamp.count));
-        Self {
+    /// `known`: the newest stamp of what was recorded, which is looked at as in [`Hlc::seen`].
+    pub fn new(node: String, known: Option<&Stamp>, wall: Millis) -> Self {
+        let clock = Self {
             node,
-            last: Mutex::new(last),
+            last: Mutex::new((Millis(0), 0)),
+        };
+        if let Some(stamp) = known {
+            clock.seen(stamp, wall);
         }
+        clock
     }
 
     /// A stamp later than all before, at `wall` by the clock.
@@ -31,7 +34,10 @@ impl Hlc {
         let mut last = self.last.lock();
         *last = match wall > last.0 {
             true => (wall, 0),
-            false => (last.0, last.1.saturating_add(1)),
+            false => last
+                .1
+                .checked_add(1)
+                .map_or((last.0.plus(1), 0), |count| (last.0, count)),
         };
         Stamp {
             time: last.0,
@@ -58,8 +64,8 @@ mod tests {
     #[test]
     fn a_stamp_is_later_than_everything_its_author_knew_of() {
         let (city, edge) = (
-            Hlc::new("city".to_owned(), None),
-            Hlc::new("box".to_owned(), None),
+            Hlc::new("city".to_owned(), None, Millis(0)),
+            Hlc::new("box".to_owned(), None, Millis(0)),
         );
         let first = city.now(Millis(1_000));
         let second = city.now(Millis(1_000));
@@ -68,18 +74,20 @@ mod tests {
         // The box's clock is ten minutes behind, and it has seen what the city wants.
         edge.seen(&second, Millis(-599_000));
         assert!(edge.now(Millis(-599_000)) > second);
-        let again = Hlc::new("box".to_owned(), Some(&second));
+        let again = Hlc::new("box".to_owned(), Some(&second), Millis(0));
         assert!(again.now(Millis(0)) > second, "also after a restart");
     }
 
     #[test]
     fn a_clock_that_is_far_ahead_drags_nobody_along() {
-        let city = Hlc::new("city".to_owned(), None);
+        let city = Hlc::new("city".to_owned(), None, Millis(0));
         let wild = Stamp {
             time: Millis(MAX_AHEAD_MS * 2),
             ..Stamp::default()
         };
         city.seen(&wild, Millis(0));
         assert!(city.now(Millis(1)) < wild);
+        let again = Hlc::new("city".to_owned(), Some(&wild), Millis(0));
+        assert!(again.now(Millis(1)) < wild, "nor after a restart");
     }
 }

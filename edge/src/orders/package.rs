@@ -34,12 +34,33 @@ impl Source for Incoming {
     }
 }
 
-/// Gets the package of an order.
+/// Gets the package of an order. What was there of it before a power cut may be wrong: then it is got
+/// once more, from the beginning.
 pub(super) async fn fetch(
     folder: &Path,
     order: &DeployOrder,
     city: &impl Source,
 ) -> Result<Package, Not> {
+    let record = &order.deployed.record;
+    for _ in 0..2 {
+        let fetched = once(folder, order, city).await?;
+        let found = |package: &Package| (package.component_digest(), package.manifest_digest());
+        match fetched.filter(|package| found(package) == (record.digest, record.manifest)) {
+            Some(package) => return Ok(package),
+            None => forget(folder, record),
+        }
+    }
+    Err(Not::Refused(
+        "the package is another one than was ordered".to_owned(),
+    ))
+}
+
+/// `None`: what came is no package.
+async fn once(
+    folder: &Path,
+    order: &DeployOrder,
+    city: &impl Source,
+) -> Result<Option<Package>, Not> {
     if order.bytes > MOST {
         return Err(Not::Refused(format!(
             "the package has {} bytes, and {MOST} is the most",
@@ -48,7 +69,11 @@ pub(super) async fn fetch(
     }
     let record = &order.deployed.record;
     let (name, path) = (name(record), path(folder, record));
-    let failed = |error: io::Error| Not::Refused(format!("{}: {error}", path.display()));
+    // A full disk may have room later: the order comes again with the next connection.
+    let failed = |error: io::Error| {
+        tracing::error!(%error, path = %path.display(), "a package cannot be kept");
+        Not::Lost
+    };
     let (mut file, mut length) = block_in_place(|| open(folder, &path)).map_err(failed)?;
     while length < order.bytes {
         let number = length / CHUNK as u64;
@@ -65,11 +90,8 @@ pub(super) async fn fetch(
         length += chunk.len() as u64;
         metrics::counter!("quartier_package_chunks_total").increment(1);
     }
-    let bytes = block_in_place(|| fs::read(&path)).map_err(failed)?;
-    decode(&bytes).map_err(|error| {
-        forget(folder, record);
-        Not::Refused(format!("the package is not understood: {error}"))
-    })
+    let bytes = block_in_place(|| file.sync_all().and_then(|()| fs::read(&path)));
+    Ok(decode(&bytes.map_err(failed)?).ok())
 }
 
 /// The file with all its whole chunks; half of one, which a crash may leave, is cut off.
@@ -132,7 +154,7 @@ mod tests {
         }
     }
 
-    async fn once(
+    async fn try_once(
         folder: &Path,
         (order, bytes): (&DeployOrder, &[u8]),
         cut: Option<usize>,
@@ -148,18 +170,31 @@ mod tests {
         for cut in 0..chunks {
             let folder = tempfile::tempdir().unwrap();
             let asked = Mutex::default();
-            let first = once(folder.path(), (&order, &bytes), Some(cut), &asked).await;
+            let first = try_once(folder.path(), (&order, &bytes), Some(cut), &asked).await;
             assert!(matches!(first, Err(Not::Lost)), "cut at {cut}");
             // Half a chunk, as a crash may leave it.
             let part = path(folder.path(), &order.deployed.record);
             let mut torn = fs::read(&part).unwrap();
             torn.extend([0; 100]);
             fs::write(&part, torn).unwrap();
-            let package = once(folder.path(), (&order, &bytes), None, &asked).await;
+            let package = try_once(folder.path(), (&order, &bytes), None, &asked).await;
             assert_eq!(encode(&package.ok().unwrap()), bytes, "cut at {cut}");
             let all: Vec<_> = (0..chunks).collect();
             assert_eq!(asked.into_inner(), all, "cut at {cut}");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_a_power_cut_left_of_a_package_and_is_wrong_is_got_again() {
+        let (order, bytes) = order();
+        let folder = tempfile::tempdir().unwrap();
+        let part = path(folder.path(), &order.deployed.record);
+        fs::write(&part, vec![0; CHUNK]).unwrap();
+        let asked = Mutex::default();
+        let package = try_once(folder.path(), (&order, &bytes), None, &asked).await;
+        assert_eq!(encode(&package.ok().unwrap()), bytes);
+        let chunks = bytes.chunks(CHUNK).count();
+        assert_eq!(asked.into_inner().len(), 2 * chunks - 1);
     }
 
     struct Short;

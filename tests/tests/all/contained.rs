@@ -1,6 +1,7 @@
 //! A hostile plugin in one quarter and a good one in another: the good one's readings, decisions and
 //! topics go on, and what the other did can be seen.
 
+mod guard;
 mod lasting;
 
 use std::time::{Duration, Instant};

@@ -59,6 +59,14 @@ impl Rig {
             enough if enough >= BACKLOG => Ok(()),
             some => Err(some.to_string()),
         });
+        // The figure is of the last second.
+        eventually("the box says so", WAIT, || {
+            let position = edge.figure("quartier_journal_position");
+            match position >= BACKLOG as f64 {
+                true => Ok(()),
+                false => Err(position.to_string()),
+            }
+        });
         city.node.restart();
         let random = Random::new();
         (Self { city, edge, random }, load)

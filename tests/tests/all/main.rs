@@ -33,7 +33,9 @@ mod edge_crash;
 mod edge_links;
 #[cfg(test)]
 mod edge_orders;
+#[cfg(test)]
 mod edge_storage;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod external;
@@ -45,6 +47,7 @@ mod hostile;
 mod oracles;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod plugin_languages;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use quartier_tests::{Influx1, Load, LoadOptions, Node, NodeConfig, Sent, eventually};
+use quartier_tests::{
+    Client, ConnectOptions, Influx1, Load, LoadOptions, Node, NodeConfig, STEP_MS, Sent, eventually,
+};
 
 fn expected(sent: &[Sent]) -> Vec<(String, u64, f64)> {
     let one = |sent: &Sent| {
@@ -100,12 +102,15 @@ fn poison_lines_go_to_the_dead_letters_and_the_rest_arrives() {
         ..LoadOptions::new("johannstadt", 2)
     };
     let load = Load::start(node.mqtt(), &good);
-    let poison = LoadOptions {
-        metric: "battery_level".to_owned(),
-        most: 3,
-        ..LoadOptions::new("johannstadt", 1)
-    };
-    Load::start(node.mqtt(), &poison).finish(Duration::from_secs(30));
+    // A client of its own: one with the identifier of a device of the load would take that over,
+    // and both would send again what was not acknowledged.
+    let (mut poison, _) = Client::connect(node.mqtt(), &ConnectOptions::new("poison")).unwrap();
+    for (value, time) in [(0, time), (1, time + STEP_MS), (2, time + 2 * STEP_MS)] {
+        let seconds = time as f64 / 1000.0;
+        let payload = format!("{{\"value\":{value},\"time\":{seconds}}}");
+        let topic = "dt/johannstadt/device-0/battery_level";
+        poison.publish_all(&[(topic, &payload)]).unwrap();
+    }
     let sent = load.finish(Duration::from_secs(60));
     node.delivered(Duration::from_secs(120));
     assert_eq!(

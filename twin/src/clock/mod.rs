@@ -40,6 +40,8 @@ const FOLLOW_US: i64 = 5_000;
 const LONGEST_ROUND_US: i64 = 10_000_000;
 /// What an echo may be wrong by beside its way: the city's own delay in taking a message.
 const ECHO_US: i64 = 50_000;
+/// Attempts to read both clocks at one moment.
+const TRIES: usize = 5;
 /// Messages to the city whose answer may tell the time.
 const ASKED: usize = 64;
 
@@ -168,8 +170,8 @@ impl Clock {
 
     /// The time for entries.
     pub fn now(&self) -> Millis {
-        let mono = (self.mono)();
-        millis(self.state.read_recursive().line.at(mono))
+        let state = self.state.read_recursive();
+        millis(state.line.at((self.mono)()))
     }
 
     /// The time as well as it is known, for what is compared with other machines' times.
@@ -201,7 +203,9 @@ impl Clock {
             touched.ok()
         });
         let mut state = self.state.write();
-        let (mono, wall) = ((self.mono)(), (self.wall)());
+        let Some((mono, wall)) = self.both() else {
+            return;
+        };
         let lead = wall - state.line.time(mono);
         if (lead - state.lead).abs() >= JUMP_US {
             state.jumps += 1;
@@ -210,17 +214,26 @@ impl Clock {
         }
         state.lead = lead;
         match touched {
-            None if lead.abs() >= FOLLOW_US => self.set(&mut state, TimeSource::Wall, wall, 0),
+            None if lead.abs() >= FOLLOW_US => {
+                self.set(&mut state, TimeSource::Wall, (mono, wall), 0)
+            }
             Some(touched) if touched.is_some() && touched != state.touched => {
-                if self.set(&mut state, TimeSource::Ntp, wall, 0) {
+                if self.set(&mut state, TimeSource::Ntp, (mono, wall), 0) {
                     state.touched = touched;
                 }
                 true
             }
             _ => true,
         };
-        let mono = (self.mono)();
-        state.lead = (self.wall)() - state.line.time(mono);
+        state.lead = wall - state.line.time(mono);
+    }
+
+    /// Both clocks of the system at one moment; `None` on a machine too busy for that.
+    fn both(&self) -> Option<(i64, i64)> {
+        (0..TRIES).find_map(|_| {
+            let (before, wall, after) = ((self.mono)(), (self.wall)(), (self.mono)());
+            (after - before < FOLLOW_US / 2).then_some((after, wall))
+        })
     }
 
     /// The time for a message to the city, whose echo may tell the time.
@@ -243,13 +256,20 @@ impl Clock {
         let Some((_, sent)) = asked.and_then(|index| state.asked.remove(index)) else {
             return;
         };
-        let round = (self.mono)() - sent;
+        let mono = (self.mono)();
+        let round = mono - sent;
         if round > LONGEST_ROUND_US || state.known == Some(TimeSource::Ntp) {
             return;
         }
         let time = echo.taken.0.saturating_mul(1000) + round / 2;
-        self.set(&mut state, TimeSource::City, time, round / 2 + ECHO_US);
-        state.lead = (self.wall)() - state.line.time((self.mono)());
+        let before = state.line.time(mono);
+        self.set(
+            &mut state,
+            TimeSource::City,
+            (mono, time),
+            round / 2 + ECHO_US,
+        );
+        state.lead += before - state.line.time(mono);
     }
 
     /// How it is.
@@ -264,10 +284,15 @@ impl Clock {
         }
     }
 
-    /// It is `time`, give or take `error` microseconds. `false`: the journal does not take it now,
+    /// At `mono` it is `time`, give or take `error` microseconds. `false`: the journal does not take it now,
     /// and the clock stays as it is.
-    fn set(&self, state: &mut State, source: TimeSource, time: i64, error: i64) -> bool {
-        let mono = (self.mono)();
+    fn set(
+        &self,
+        state: &mut State,
+        source: TimeSource,
+        (mono, time): (i64, i64),
+        error: i64,
+    ) -> bool {
         let guessed = state.known.is_none();
         let own = match guessed {
             // What was stamped until now.

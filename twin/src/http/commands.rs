@@ -283,6 +283,7 @@ async fn asked(
     }
     check_reason(&why)?;
     let wish = format!("{quarter}/{asset} {property} = {value}: {why}");
+    know_of_others(api, &quarter);
     let event = CommandAsked {
         quarter,
         asset,
@@ -306,12 +307,17 @@ async fn asked(
         .await?;
     let command = now(api, CommandId::asked_at(position))?;
     let refused = command.state == CommandState::Refused;
+    let result = match command.state {
+        CommandState::Refused => "refused",
+        CommandState::Superseded => "superseded",
+        _ => "asked",
+    };
     audit(
         api,
         caller,
-        if refused { "refused" } else { "asked" },
+        result,
         &command,
-        &wish,
+        &format!("{wish}; {}", command.reason),
     );
     if refused {
         return Err(Problem::conflict(format!(
@@ -321,6 +327,20 @@ async fn asked(
     }
     let view = Sight::of(principal, &command.quarter).view(&command);
     Ok(Asked::Here(Box::new(view)))
+}
+
+/// Whoever asks here may have seen what others wanted: the stamp is later than all of that.
+fn know_of_others(api: &Api, quarter: &str) {
+    let newest = {
+        let twin = api.status.twin.read();
+        let of_box = twin.edges().of_quarter(quarter);
+        let of_box = of_box.into_iter().flat_map(|edge| edge.commands());
+        let stamps = of_box.map(|command| &command.stamp);
+        stamps.max().cloned()
+    };
+    if let Some(stamp) = newest {
+        api.recorder.seen(&stamp);
+    }
 }
 
 /// What became of a wish at once.

@@ -5,6 +5,7 @@
 
 mod assets;
 mod asyncapi;
+mod box_page;
 mod caller;
 mod cells;
 mod commands;
@@ -13,6 +14,7 @@ mod edges;
 mod health;
 mod lists;
 mod mqtt_ws;
+mod page;
 mod plain;
 mod plugins;
 mod problem;
@@ -137,7 +139,9 @@ fn router(api: Api) -> Router {
 /// What a box shows to whoever stands in front of it.
 /// And who stands there may command, when the city is away.
 pub fn box_routes() -> Router<Api> {
-    Router::new().merge(command_routes())
+    Router::new()
+        .route("/", get(box_page::index))
+        .merge(command_routes())
 }
 
 fn command_routes() -> Router<Api> {

@@ -3,21 +3,14 @@
 
 use axum::extract::{Path, State};
 use axum::response::Html;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use quartier_plugin_host::{Manifest, Plugin};
 
 use super::Api;
+use super::page::page;
 use super::problem::Problem;
-use crate::state::Deployment;
+use crate::state::{Deployment, Twin};
 use crate::vocabulary::Vocabulary;
-
-const STYLE: &str = "
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
-th { font-weight: 600; } code { font-size: .9em; overflow-wrap: anywhere; }
-.shadow { opacity: .7; } h2 { margin-top: 2rem; } footer { margin-top: 3rem; font-size: .9em; opacity: .8; }";
 
 /// A plugin with where it runs.
 struct Shown {
@@ -54,7 +47,7 @@ pub(super) async fn index(State(api): State<Api>) -> Html<String> {
         }
         @if rules.is_empty() { p { "No rule runs on this node." } }
     };
-    page("Rules", body)
+    page("Rules", None, body)
 }
 
 /// One rule: what it gets, its criteria and their sources, what it may command.
@@ -78,7 +71,7 @@ pub(super) async fn one(
         p { a href="/rules" { "All rules" } }
         @for rule in &rules { (rule_page(rule)) }
     };
-    Ok(page(&format!("Rule {id}"), body))
+    Ok(page(&format!("Rule {id}"), None, body))
 }
 
 /// Every program that runs, one entry each, with its places.
@@ -86,7 +79,8 @@ fn shown(api: &Api, id: Option<&str>) -> Vec<Shown> {
     let deployments: Vec<Deployment> = {
         let twin = api.status.twin.read();
         let wanted = |d: &&Deployment| id.is_none_or(|id| id == d.record.plugin);
-        twin.deployments().filter(wanted).cloned().collect()
+        let all = twin.homes().flat_map(Twin::deployments);
+        all.filter(wanted).cloned().collect()
     };
     let mut found: Vec<Shown> = Vec::new();
     for deployment in deployments {
@@ -283,20 +277,4 @@ fn vectors(manifest: &Manifest) -> Markup {
             }
         }
     }
-}
-
-fn page(title: &str, body: Markup) -> Html<String> {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " - Quartier" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { (body) }
-        }
-    };
-    Html(page.into_string())
 }

@@ -12,6 +12,9 @@ use crate::plugins::{Artifacts, dictionary, misnamed, record_of};
 use crate::registry::{load_assets, load_cells};
 use crate::state::{Edge, EdgeStanding, MAX_PLUGINS, Twin};
 
+/// Far below what one MQTT packet to a box may hold (1 MiB), at under 1 KiB for an asset.
+const ASSETS_OF_AN_ORDER: usize = 500;
+
 /// Quarters, assets and plugins of the configuration, read and checked.
 pub(super) struct Declared {
     quarters: Vec<QuarterRecord>,
@@ -134,10 +137,8 @@ impl Declared {
         let assets = self.assets.iter().filter(here);
         let missing = assets.filter(|record| !is_registered(edge.replica(), record));
         let missing: Vec<_> = missing.cloned().collect();
-        let mut orders = Vec::new();
-        if !missing.is_empty() {
-            orders.push(Order::Assets(missing));
-        }
+        let parts = missing.chunks(ASSETS_OF_AN_ORDER);
+        let mut orders: Vec<_> = parts.map(|part| Order::Assets(part.to_vec())).collect();
         if edge.replica().commands().interlocks() != self.interlocks {
             orders.push(Order::Interlocks(self.interlocks.clone()));
         }

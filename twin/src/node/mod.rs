@@ -332,6 +332,7 @@ impl Node {
         let hlc = Hlc::new(
             config.node.name.clone(),
             twin.read().commands().newest_stamp(),
+            clock.now(),
         );
         let recorder = Recorder::new(
             Arc::clone(&journal),

@@ -16,7 +16,7 @@ use crate::event::{
     DeployOrder, Deployed, EdgeOrdered, Event, How, Order, Origin, PluginRecord, Removed, Stage,
 };
 use crate::recorder::Recorder;
-use crate::state::Twin;
+use crate::state::{MAX_ORDERS, Twin};
 
 /// Changes what runs.
 pub struct Deployer {
@@ -428,11 +428,15 @@ impl Deployer {
     ) -> Result<Option<Event<'static>>, DeployError> {
         let node = {
             let twin = self.twin.read();
-            let edge = twin.edges().of_quarter(quarter);
-            edge.map(|edge| edge.record.node.clone())
-        };
-        let Some(node) = node else {
-            return Ok(None);
+            let Some(edge) = twin.edges().of_quarter(quarter) else {
+                return Ok(None);
+            };
+            let node = edge.record.node.clone();
+            if edge.orders().len() >= MAX_ORDERS {
+                let why = format!("{MAX_ORDERS} orders wait for box {node} already");
+                return Err(DeployError::Conflict(why));
+            }
+            node
         };
         Ok(Some(Event::EdgeOrdered(EdgeOrdered {
             node,

@@ -41,13 +41,15 @@ pub(super) fn changed(twin: &Twin, effects: &Effects, batch: &mut Vec<Message>) 
     }
 }
 
-/// The chunk that a box asks for by subscribing to its topic, and only that: no wildcards.
+/// The chunk that a box asks for by subscribing to its topic, and only that: no wildcards. Empty: the
+/// city has it not; a box that heard nothing would wait, and with it all its later orders.
 pub(super) fn chunk(packages: &Packages, filter: &str) -> Option<Bytes> {
     let mut levels = filter.strip_prefix(DOWNLINK)?.split('/');
     let (_node, kind) = (levels.next()?, levels.next()?);
     let (name, number) = (levels.next()?, levels.next()?);
     let number = number.parse().ok()?;
-    (kind == "package" && levels.next().is_none()).then(|| packages.chunk(name, number))?
+    let is_one = kind == "package" && levels.next().is_none() && !filter.contains('+');
+    is_one.then(|| packages.chunk(name, number).unwrap_or_default())
 }
 
 /// What a subscriber of `filter` is told at once.

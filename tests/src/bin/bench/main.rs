@@ -2,8 +2,9 @@
 //! twin and the plugins cost by themselves. Prints a table of ratios; `--json FILE` writes every figure.
 //!
 //! `cargo run --release --package quartier-tests --bin bench [-- --json FILE] [--quick]
-//! [--only path|fold|memory|idle|flood|plugins]`
+//! [--only path|fold|memory|idle|flood|plugins|edge]`
 
+mod edge;
 mod flood;
 mod generator;
 mod idle;
@@ -35,6 +36,8 @@ pub(crate) struct Extent {
     pub(crate) idle: u32,
     /// Publishes that no filter matches.
     pub(crate) unmatched: u32,
+    /// Readings of a box without its city.
+    pub(crate) week: u64,
 }
 
 /// Measures one part of the whole.
@@ -70,6 +73,7 @@ fn run() -> Result<()> {
             folds: 500_000,
             idle: 2_000,
             unmatched: 50_000,
+            week: 1_000_000,
         }
     } else {
         Extent {
@@ -78,21 +82,24 @@ fn run() -> Result<()> {
             folds: 5_000_000,
             idle: 10_000,
             unmatched: 300_000,
+            // Seven days at a hundred a second.
+            week: 60_480_000,
         }
     };
     let mut table = Table::default();
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("path", path::measure),
         ("fold", twin::fold_rate),
         ("memory", twin::memory_and_recovery),
         ("idle", idle::measure),
         ("flood", flood::measure),
         ("plugins", plugins::measure),
+        ("edge", edge::measure),
     ];
     if let Some(only) = &only
         && parts.iter().all(|(name, _)| name != only)
     {
-        bail!("--only {only}: the parts are path, fold, memory, idle, flood, plugins");
+        bail!("--only {only}: the parts are path, fold, memory, idle, flood, plugins, edge");
     }
     for (name, measure) in parts {
         if only.as_deref().is_none_or(|only| only == name) {
