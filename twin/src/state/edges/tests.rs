@@ -87,15 +87,20 @@ impl Side {
 fn city() -> Side {
     let mut city = Side::default();
     city.quarter();
+    enrol(&mut city, b"first");
+    city
+}
+
+fn enrol(city: &mut Side, certificate: &[u8]) {
     city.take(
         0,
         Event::EdgeEnrolled(EdgeEnrolled {
             node: NODE.to_owned(),
             quarter: QUARTER.to_owned(),
+            certificate: Digest::of(certificate),
             ..EdgeEnrolled::default()
         }),
     );
-    city
 }
 
 fn send(city: &mut Side, payload: &[u8]) {
@@ -258,18 +263,6 @@ fn who_is_retired_or_unknown_changes_nothing() {
     );
     assert_eq!(replica(&city), before);
     assert_eq!(value(&city.twin, "m"), None);
-}
-
-fn enrol(city: &mut Side, certificate: &[u8]) {
-    city.take(
-        2,
-        Event::EdgeEnrolled(EdgeEnrolled {
-            node: NODE.to_owned(),
-            quarter: QUARTER.to_owned(),
-            certificate: Digest::of(certificate),
-            ..EdgeEnrolled::default()
-        }),
-    );
 }
 
 #[test]
