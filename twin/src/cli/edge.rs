@@ -249,13 +249,12 @@ fn show(edge: &Value, json: bool) -> Outcome {
         println!("{:15} {}", "warning", text(warning));
     }
     for outcome in edge["outcomes"].as_array().into_iter().flatten() {
-        let refused = outcome["refused"].as_str();
-        let number = text(&outcome["number"]);
-        println!(
-            "{:15} {}",
-            format!("order {number}"),
-            refused.unwrap_or("done")
-        );
+        let said = match &outcome["refused"] {
+            Value::Null => "done".to_owned(),
+            why => text(why),
+        };
+        let order = format!("order {}", text(&outcome["number"]));
+        println!("{order:15} {said}");
     }
     Ok(())
 }
@@ -318,7 +317,8 @@ fn ago(time: &Value) -> String {
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // What a box says of itself goes to a terminal.
+        Value::String(text) => text.replace(char::is_control, " "),
         other => other.to_string(),
     }
 }
