@@ -28,6 +28,8 @@ const BEHIND: u64 = 2_000;
 const VALUES: Duration = Duration::from_millis(250);
 /// Between two batches that are not full: a reading waits so long at most, and a batch has many.
 const LINGER: Duration = Duration::from_millis(50);
+/// Batches that the city has not told of: taken, maybe, and not folded.
+const UNFOLDED: usize = 8;
 /// Messages of news on their way.
 const NEWS_WINDOW: usize = 4;
 
@@ -173,7 +175,8 @@ impl Uplink {
             self.tell(client, wire, sending, false)?;
             return Ok(true);
         }
-        let room = batches < sending.pace.window();
+        // What is on the city's disk and not folded would make news wait there.
+        let room = batches < sending.pace.window() && sending.ends.len() < UNFOLDED;
         if !room || !free || now < sending.next_batch {
             return Ok(false);
         }
