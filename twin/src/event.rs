@@ -17,14 +17,14 @@ pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgeme
 pub use decision::{AlertChange, Cause, Decision, DerivedReading};
 pub use edge::{
     ClockSet, DeployOrder, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered,
-    EdgeSettings, Order, OrderTaken, Stamp, TimeSource, Uplinked,
+    EdgeSettings, Lane, Order, OrderTaken, Stamp, TimeSource, Uplinked,
 };
 pub use plugin::{
     CommandGrant, Deployed, How, Origin, Parked, PluginRecord, Removed, Stage, Started,
 };
 
 /// Version of the entry format, kept in the data folder.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

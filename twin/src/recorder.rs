@@ -70,6 +70,14 @@ impl Recorder {
         self.hlc.seen(stamp, self.clock.time());
     }
 
+    /// Returns when all that is in the journal by now is folded, or will never be because the node
+    /// ends.
+    pub async fn settled(&self) {
+        let last = self.journal.stats().last;
+        let mut folded = self.folded.clone();
+        let _ = folded.wait_for(|folded| *folded >= last).await;
+    }
+
     /// The position of the last event, once all are on disk and folded.
     ///
     /// # Errors

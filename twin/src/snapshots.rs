@@ -1,7 +1,7 @@
 //! Snapshot files: the twin at a journal position together with the state of every plugin after
 //! the last batch cut up to that position, so that replay can go on from there.
 //!
-//! `DATA/snapshots/{position, 20 digits}.snap`: 8 bytes `QTRSNAP3`, 4 bytes CRC-32 (little-endian)
+//! `DATA/snapshots/{position, 20 digits}.snap`: 8 bytes `QTRSNAP4`, 4 bytes CRC-32 (little-endian)
 //! of the rest, then postcard of [`Snapshot`]. A file is written beside, synced and renamed, so a
 //! file with that name is whole. The newest two are kept, and of the older ones those behind which
 //! the journal is still there, [`MOST`] in all, spread evenly: from them decisions are run again.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-const MAGIC: &[u8; 8] = b"QTRSNAP3";
+const MAGIC: &[u8; 8] = b"QTRSNAP4";
 /// One more than needed, so that a damaged newest file costs a longer replay and nothing else.
 const KEPT: usize = 2;
 /// Files in all at most.

@@ -1,4 +1,4 @@
-//! The city's orders: taken strictly in the order of their numbers, each once. What an order asks
+//! The city's orders: taken in the order of their numbers within a lane, each once. What an order asks
 //! for and the word that it was taken are one commit of the journal, so that a crash leaves both or
 //! neither.
 
@@ -7,7 +7,7 @@ mod package;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quartier_twin::event::{CommandAsked, DeployOrder, EdgeOrdered, Event, Order, OrderTaken};
+use quartier_twin::event::{CommandAsked, DeployOrder, EdgeOrdered, Event, Lane, Order, OrderTaken};
 use quartier_twin::node::Handles;
 use tokio::time::sleep;
 
@@ -48,19 +48,34 @@ impl Orders {
         }
     }
 
-    /// Takes what comes over one connection.
+    /// Takes what comes over one connection, until that ends.
     pub(crate) async fn run(&self, incoming: &Incoming) {
-        while let Some((number, ordered)) = incoming.order().await {
-            while self.is_new(number) {
-                self.handles.recorder.seen(&ordered.stamp);
-                let events = match self.events(&ordered, incoming).await {
-                    Ok(events) => self.done(number, events, None),
+        tokio::select! {
+            () = self.run_lane(Lane::Plugins, incoming) => {}
+            () = self.run_lane(Lane::Wishes, incoming) => {}
+        }
+    }
+
+    async fn run_lane(&self, lane: Lane, incoming: &Incoming) {
+        while let Some((number, ordered)) = incoming.order(lane).await {
+            while self.is_new(lane, number).await {
+                let asked = match &ordered {
+                    Ok(ordered) => self.events(ordered, incoming).await,
+                    Err(why) => Err(Not::Refused(why.clone())),
+                };
+                let (mut events, refused) = match asked {
+                    Ok(events) => (events, None),
                     Err(Not::Refused(why)) => {
                         tracing::warn!(number, why, "an order of the city is refused");
-                        self.done(number, Vec::new(), Some(why))
+                        (Vec::new(), Some(why))
                     }
                     Err(Not::Lost) => return,
                 };
+                events.push(Event::OrderTaken(OrderTaken {
+                    order: number,
+                    lane,
+                    refused,
+                }));
                 if let Err(error) = self.handles.recorder.record(events).await {
                     tracing::error!(number, %error, "an order cannot be recorded; it is tried again");
                     sleep(AGAIN).await;
@@ -69,18 +84,11 @@ impl Orders {
         }
     }
 
-    fn is_new(&self, number: u64) -> bool {
-        number > self.handles.status.twin.read().orders_taken().last
-    }
-
-    fn done(
-        &self,
-        order: u64,
-        mut events: Vec<Event<'static>>,
-        refused: Option<String>,
-    ) -> Vec<Event<'static>> {
-        events.push(Event::OrderTaken(OrderTaken { order, refused }));
-        events
+    /// Whether an order was not taken yet. One that was recorded when its connection ended may not
+    /// be folded: then it counts as new only for whoever does not wait.
+    async fn is_new(&self, lane: Lane, number: u64) -> bool {
+        self.handles.recorder.settled().await;
+        number > self.handles.status.twin.read().orders_taken().last(lane)
     }
 
     async fn events(
@@ -88,6 +96,7 @@ impl Orders {
         ordered: &EdgeOrdered,
         incoming: &Incoming,
     ) -> Result<Vec<Event<'static>>, Not> {
+        self.handles.recorder.seen(&ordered.stamp);
         let quarter = |id: &str| match id == self.quarter {
             true => Ok(()),
             false => Err(Not::Refused(format!("{id} is not the quarter of this box"))),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use quartier_twin::event::EdgeOrdered;
+use quartier_twin::event::{EdgeOrdered, Lane};
 use quartier_twin::uplink::{Cursor, DOWNLINK};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
@@ -17,10 +17,28 @@ pub(crate) struct Incoming {
     prefix: String,
     client: AsyncClient,
     cursor: watch::Sender<Option<Cursor>>,
-    /// Bounded by what the city keeps for one box.
-    orders: UnboundedSender<(u64, EdgeOrdered)>,
-    taken: TaskMutex<UnboundedReceiver<(u64, EdgeOrdered)>>,
+    plugins: Queue,
+    wishes: Queue,
     chunks: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
+}
+
+/// An order with its number, or why it is none that this version understands.
+pub(crate) type Numbered = (u64, Result<EdgeOrdered, String>);
+
+/// Orders of a lane; bounded by what the city keeps for one box.
+struct Queue {
+    came: UnboundedSender<Numbered>,
+    next: TaskMutex<UnboundedReceiver<Numbered>>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let (came, next) = unbounded_channel();
+        Self {
+            came,
+            next: TaskMutex::new(next),
+        }
+    }
 }
 
 /// The connection ended before the answer came.
@@ -30,13 +48,12 @@ pub(crate) struct Lost;
 
 impl Incoming {
     pub(super) fn new(node: &str, client: AsyncClient) -> Self {
-        let (orders, taken) = unbounded_channel();
         Self {
             prefix: format!("{DOWNLINK}{node}/"),
             client,
             cursor: watch::Sender::new(None),
-            orders,
-            taken: TaskMutex::new(taken),
+            plugins: Queue::new(),
+            wishes: Queue::new(),
             chunks: Mutex::default(),
         }
     }
@@ -46,9 +63,16 @@ impl Incoming {
         self.cursor.subscribe()
     }
 
-    /// The next order, as it comes; one may come twice.
-    pub(crate) async fn order(&self) -> Option<(u64, EdgeOrdered)> {
-        self.taken.lock().await.recv().await
+    /// The next order of a lane, as it comes; one may come twice.
+    pub(crate) async fn order(&self, lane: Lane) -> Option<Numbered> {
+        self.queue(lane).next.lock().await.recv().await
+    }
+
+    fn queue(&self, lane: Lane) -> &Queue {
+        match lane {
+            Lane::Plugins => &self.plugins,
+            Lane::Wishes => &self.wishes,
+        }
     }
 
     /// What is retained at `downlink/v1/{node}/{topic}`: subscribing is asking.
@@ -91,13 +115,17 @@ impl Incoming {
         if payload.is_empty() {
             return;
         }
-        let order = serde_json::from_slice::<EdgeOrdered>(payload);
-        match (number.parse(), order) {
-            (Ok(number), Ok(order)) => {
-                let _ = self.orders.send((number, order));
+        let number = match number.parse() {
+            Ok(number) => number,
+            Err(error) => {
+                tracing::error!(%error, number, "an order has no number");
+                return;
             }
-            (_, Err(error)) => tracing::error!(%error, number, "an order is not understood"),
-            (Err(error), _) => tracing::error!(%error, number, "an order has no number"),
-        }
+        };
+        let order = serde_json::from_slice::<EdgeOrdered>(payload);
+        let order = order.map_err(|error| format!("not understood by this version: {error}"));
+        let lane = order.as_ref().map_or(Lane::Wishes, |ordered| ordered.order.lane());
+        // Both ends are this value's own.
+        let _ = self.queue(lane).came.send((number, order));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use quartier_twin::engine::Observer;
-use quartier_twin::event::Digest;
+use quartier_twin::event::{Digest, OrderTaken};
 use quartier_twin::state::{Alert, AlertKey, CommandId, Effects, Twin};
 use quartier_twin::uplink::{News, NewsValue};
 use tokio::sync::Notify;
@@ -35,10 +35,7 @@ struct Waiting {
     alerts: BTreeMap<AlertKey, Option<Alert>>,
     commands: BTreeSet<CommandId>,
     values: HashSet<u32>,
-    /// Orders up to this number were told.
-    orders: u64,
-    /// Orders were taken since.
-    taken: bool,
+    orders: Vec<OrderTaken>,
     checkpoints: VecDeque<(u64, Digest)>,
     next_checkpoint: Option<Instant>,
 }
@@ -57,14 +54,18 @@ impl Observer for Tap {
                 .extend(effects.changes.iter().map(|change| change.stream));
         }
         waiting.checkpoint(twin);
-        waiting.taken |= effects.taken > 0;
-        if !effects.alerts.is_empty() || !effects.commands.is_empty() || effects.taken > 0 {
+        waiting.orders.extend(effects.taken.iter().cloned());
+        if waiting.is_urgent() {
             self.urgent.notify_one();
         }
     }
 }
 
 impl Waiting {
+    fn is_urgent(&self) -> bool {
+        !(self.alerts.is_empty() && self.commands.is_empty() && self.orders.is_empty())
+    }
+
     fn checkpoint(&mut self, twin: &Twin) {
         let now = Instant::now();
         if self.next_checkpoint.is_some_and(|next| now < next) {
@@ -98,8 +99,7 @@ impl Tap {
 
     /// Whether an alert or a command waits.
     pub(crate) fn is_urgent(&self) -> bool {
-        let waiting = self.waiting.lock();
-        !waiting.alerts.is_empty() || !waiting.commands.is_empty() || waiting.taken
+        self.waiting.lock().is_urgent()
     }
 
     /// Whether values wait.
@@ -129,25 +129,22 @@ impl Tap {
         news.whole = whole;
         let alerts = std::mem::take(&mut waiting.alerts);
         let commands = std::mem::take(&mut waiting.commands);
+        let orders = std::mem::take(&mut waiting.orders);
         if whole {
             let all = twin.alerts().iter();
             news.alerts = all
                 .map(|(key, alert)| (key.clone(), Some(alert.clone())))
                 .collect();
             news.commands = twin.commands().open().cloned().collect();
-            waiting.orders = 0;
+            news.orders = twin.orders_taken().recent().cloned().collect();
         } else {
             news.alerts = alerts.into_iter().collect();
             let known = commands
                 .into_iter()
                 .filter_map(|id| twin.commands().get(id));
             news.commands = known.cloned().collect();
+            news.orders = orders;
         }
-        let orders = twin.orders_taken();
-        let untold = orders.recent().filter(|taken| taken.order > waiting.orders);
-        news.orders = untold.cloned().collect();
-        waiting.orders = orders.last;
-        waiting.taken = false;
         let some: Vec<u32> = waiting.values.iter().copied().take(VALUES).collect();
         for stream in some {
             waiting.values.remove(&stream);

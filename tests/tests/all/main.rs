@@ -34,6 +34,8 @@ mod edge_links;
 #[cfg(test)]
 mod edge_orders;
 #[cfg(test)]
+mod edge_packages;
+#[cfg(test)]
 mod edge_storage;
 #[cfg(test)]
 mod edges;

@@ -114,6 +114,30 @@ pub enum Order {
     Settings(EdgeSettings),
 }
 
+/// Orders of one lane are taken in the order of their numbers. A plugin's package may take minutes on
+/// a thin link, and no command waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lane {
+    /// What is to run: it may need a package.
+    Plugins,
+    /// Everything else: it is taken at once.
+    Wishes,
+}
+
+impl Order {
+    /// Where it queues.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Deploy(_) | Self::Remove(_) => Lane::Plugins,
+            Self::Assets(_)
+            | Self::Command(_)
+            | Self::Judge(_)
+            | Self::Interlocks(_)
+            | Self::Settings(_) => Lane::Wishes,
+        }
+    }
+}
+
 /// A version of a plugin for a box. The package comes in chunks, by the digests of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeployOrder {
@@ -140,6 +164,8 @@ pub struct EdgeSettings {
 pub struct OrderTaken {
     /// Number of the order.
     pub order: u64,
+    /// Where it queued.
+    pub lane: Lane,
     /// Why it was not done; `None`: it was.
     pub refused: Option<String>,
 }

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use h3o::{CellIndex, Resolution};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Decision, EdgeSettings, Severity};
+use crate::event::{Decision, EdgeSettings, OrderTaken, Severity};
 use crate::grid::{Aggregate, Aggregates, CellAggregate, Grid};
 use crate::model::{Millis, Quality};
 use crate::vocabulary::Vocabulary;
@@ -169,7 +169,7 @@ pub struct Effects {
     /// Orders of boxes, by node and number, that came or were taken.
     pub orders: Vec<(String, u64)>,
     /// Box: orders taken.
-    pub taken: u32,
+    pub taken: Vec<OrderTaken>,
     /// Decisions of boxes, with their node and the position in its journal, for the audit.
     pub edge_decisions: Vec<(String, u64, Decision)>,
 }
@@ -185,7 +185,7 @@ impl Effects {
         self.commands.clear();
         self.edges.clear();
         self.orders.clear();
-        self.taken = 0;
+        self.taken.clear();
         self.edge_decisions.clear();
     }
 }

@@ -10,7 +10,7 @@ use super::chain::{Chain, JournalId};
 use super::squeeze::{MAX_BYTES, UplinkError, pack, unpack};
 use crate::event::Digest;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Entries of a batch at most: the city folds them under one lock.
 pub const MAX_ENTRIES: u32 = 20_000;
 const LENGTH: usize = 4;

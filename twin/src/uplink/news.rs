@@ -13,7 +13,7 @@ use crate::event::{OrderTaken, Stage};
 use crate::model::{Millis, Place, Quality};
 use crate::state::{Alert, AlertKey, Command};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// News of a box.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::{Edge, Standing, remember};
-use crate::event::{EdgeOrdered, EdgeSettings, OrderTaken};
+use crate::event::{EdgeOrdered, EdgeSettings, Lane, OrderTaken};
 use crate::state::{Effects, Twin};
 
 /// Orders that may wait for one box.
@@ -14,13 +14,22 @@ pub const MAX_ORDERS: usize = 10_000;
 /// What a box has taken of its city's orders.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct OrdersTaken {
-    /// Number of the last one; orders are taken in the order of their numbers.
-    pub last: u64,
+    /// Numbers of the last ones; orders of a lane are taken in the order of their numbers.
+    plugins: u64,
+    wishes: u64,
     /// What became of them, the newest last.
     recent: VecDeque<OrderTaken>,
 }
 
 impl OrdersTaken {
+    /// Number of the last one of a lane; 0: none.
+    pub fn last(&self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Plugins => self.plugins,
+            Lane::Wishes => self.wishes,
+        }
+    }
+
     /// What became of the newest hundred, the newest last.
     pub fn recent(&self) -> impl DoubleEndedIterator<Item = &OrderTaken> {
         self.recent.iter()
@@ -44,12 +53,15 @@ impl Twin {
 
     /// Box: an order was taken.
     pub(in crate::state) fn take_order(&mut self, taken: &OrderTaken, effects: &mut Effects) {
-        if taken.order <= self.orders_taken.last {
+        if taken.order <= self.orders_taken.last(taken.lane) {
             return;
         }
-        self.orders_taken.last = taken.order;
+        match taken.lane {
+            Lane::Plugins => self.orders_taken.plugins = taken.order,
+            Lane::Wishes => self.orders_taken.wishes = taken.order,
+        }
         remember(&mut self.orders_taken.recent, taken.clone());
-        effects.taken += 1;
+        effects.taken.push(taken.clone());
     }
 
     /// Box: settings from the city; those that it does not name stay.

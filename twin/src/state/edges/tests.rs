@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::event::{
     Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered, EdgeSettings, Entry,
-    Event, Order, OrderTaken, Severity, Stamp, Uplinked,
+    Event, Lane, Order, OrderTaken, Severity, Stamp, Uplinked,
 };
 use crate::model::{Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::state::{Alert, AlertKey, EdgeStanding, Effects, Twin};
@@ -388,10 +388,11 @@ fn an_order_waits_until_the_box_says_that_it_took_it() {
         2,
         Event::OrderTaken(OrderTaken {
             order: 3,
+            lane: Lane::Wishes,
             refused: None,
         }),
     );
-    assert_eq!(edge.twin.orders_taken().last, 3);
+    assert_eq!(edge.twin.orders_taken().last(Lane::Wishes), 3);
     send(&mut city, &edge.payload(1, 2));
     assert_eq!(waiting(&city), [0; 0]);
     let known = city.twin.edges().get(NODE).unwrap();
