@@ -17,7 +17,7 @@ pub use command::{CommandAsked, CommandIntent, CommandJudged, Interlock, Judgeme
 pub use decision::{AlertChange, Cause, Decision, DerivedReading};
 pub use edge::{
     ClockSet, DeployOrder, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeNews, EdgeOrdered,
-    EdgeSettings, Lane, Order, OrderTaken, Stamp, TimeSource, Uplinked,
+    EdgeSettings, EdgeState, Lane, Order, OrderTaken, Stamp, TimeSource, Uplinked,
 };
 pub use plugin::{
     CommandGrant, Deployed, How, Origin, Parked, PluginRecord, Removed, Stage, Started,
@@ -86,4 +86,22 @@ pub enum Event<'a> {
     OrderTaken(OrderTaken),
     /// Box: settings from the city.
     SettingsPut(EdgeSettings),
+    /// City: a box sent a part of its state.
+    #[serde(borrow)]
+    EdgeState(EdgeState<'a>),
+}
+
+impl Event<'_> {
+    /// Whether only a city's journal has it.
+    pub fn is_of_city(&self) -> bool {
+        matches!(
+            self,
+            Self::EdgeEnrolled(_)
+                | Self::EdgeJudged(_)
+                | Self::Uplinked(_)
+                | Self::EdgeNews(_)
+                | Self::EdgeState(_)
+                | Self::EdgeOrdered(_)
+        )
+    }
 }

@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Moment};
 use crate::decode::{Reason, Rejection, Texts, decode};
 use crate::engine::Observer;
-use crate::event::{EdgeNews, Entry, Event, Uplinked};
+use crate::event::{EdgeNews, EdgeState, Entry, Event, Uplinked};
 use crate::journal::{AppendError, Batch, Journal};
 use crate::model::{Millis, Observed};
 use crate::state::{Effects, Twin};
 use crate::store::{DeadLetter, Store};
-use crate::uplink::{NEWS, UPLINK};
+use crate::uplink::{NEWS, STATE, UPLINK};
 use crate::vocabulary::Vocabulary;
 
 /// First level of telemetry topics, with its separator.
@@ -180,6 +180,10 @@ fn of_box<'a>(topic: &'a str, payload: &'a [u8]) -> Option<Event<'a>> {
         Some((node, NEWS)) => Some(Event::EdgeNews(EdgeNews {
             node,
             news: payload,
+        })),
+        Some((node, STATE)) => Some(Event::EdgeState(EdgeState {
+            node,
+            part: payload,
         })),
         Some(_) => None,
     }

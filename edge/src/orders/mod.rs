@@ -7,7 +7,9 @@ mod package;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quartier_twin::event::{CommandAsked, DeployOrder, EdgeOrdered, Event, Lane, Order, OrderTaken};
+use quartier_twin::event::{
+    CommandAsked, DeployOrder, EdgeOrdered, Event, Lane, Order, OrderTaken,
+};
 use quartier_twin::node::Handles;
 use tokio::time::sleep;
 

@@ -124,7 +124,9 @@ impl Incoming {
         };
         let order = serde_json::from_slice::<EdgeOrdered>(payload);
         let order = order.map_err(|error| format!("not understood by this version: {error}"));
-        let lane = order.as_ref().map_or(Lane::Wishes, |ordered| ordered.order.lane());
+        let lane = order
+            .as_ref()
+            .map_or(Lane::Wishes, |ordered| ordered.order.lane());
         // Both ends are this value's own.
         let _ = self.queue(lane).came.send((number, order));
     }

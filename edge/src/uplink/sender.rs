@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quartier_twin::backoff::Backoff;
-use quartier_twin::uplink::{Chain, Cursor, NEWS, News, UPLINK_CURSOR};
+use quartier_twin::uplink::{Chain, Cursor, NEWS, News, STATE, StateWriter, UPLINK_CURSOR};
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use tokio::sync::watch;
@@ -42,6 +42,9 @@ struct Sending {
     heard: Option<Cursor>,
     /// Ends of batches that the city has not spoken of yet, in order.
     ends: VecDeque<Chain>,
+    /// The whole state, behind the last batch, where the city wants it; and where it was last.
+    state: Option<StateWriter>,
+    stated: u64,
     next_batch: Instant,
     next_values: Instant,
     next_health: Instant,
@@ -90,7 +93,8 @@ impl Uplink {
             if *closing.borrow() && done {
                 let _ = client.try_disconnect();
             }
-            let wake = sending.wake(behind > 0, self.tap.has_values());
+            let entries = behind > 0 || sending.state.is_some();
+            let wake = sending.wake(entries, self.tap.has_values());
             tokio::select! {
                 () = self.tap.urgent() => {}
                 () = wire.acknowledged.notified() => {}
@@ -129,6 +133,8 @@ impl Uplink {
             cursor,
             heard: None,
             ends: VecDeque::new(),
+            state: None,
+            stated: 0,
             next_batch: now,
             next_values: now,
             next_health: now,
@@ -181,6 +187,16 @@ impl Uplink {
             return Ok(false);
         }
         let bytes = sending.pace.bytes();
+        if let Some(part) = sending
+            .state
+            .as_mut()
+            .and_then(|state| state.next_part(bytes))
+        {
+            let topic = format!("{}/{STATE}", uplink_topic(&self.node));
+            self.publish(client, wire, sending, (topic, part), Some(true))?;
+            return Ok(true);
+        }
+        sending.state = None;
         let checkpoint = self.tap.checkpoint_after(sending.source.position());
         let ready = block_in_place(|| sending.source.next(bytes, upto, checkpoint))
             .map_err(|error| Ended::Lost(error.to_string()))?;
@@ -191,18 +207,34 @@ impl Uplink {
         if !full {
             sending.next_batch = now + LINGER;
         }
-        sending.pace.sent(ready.payload.len());
         sending.ends.push_back(ready.chain);
-        wire.queue(Some(full));
-        client
-            .try_publish(
-                uplink_topic(&self.node),
-                QoS::AtLeastOnce,
-                false,
-                ready.payload,
-            )
-            .map_err(|error| Ended::Lost(error.to_string()))?;
+        let position = ready.chain.position;
+        if let Some(state) = self.tap.state_at(position) {
+            sending.stated = position;
+            match StateWriter::new(self.place.journal(), position, &state) {
+                Ok(writer) => sending.state = Some(writer),
+                Err(error) => tracing::error!(%error, "the state cannot be sent to the city"),
+            }
+        }
+        let message = (uplink_topic(&self.node), ready.payload);
+        self.publish(client, wire, sending, message, Some(full))?;
         Ok(true)
+    }
+
+    /// `batch`: see [`Wire::queue`].
+    fn publish(
+        &self,
+        client: &AsyncClient,
+        wire: &Wire,
+        sending: &mut Sending,
+        (topic, payload): (String, Vec<u8>),
+        batch: Option<bool>,
+    ) -> Result<(), Ended> {
+        sending.pace.sent(payload.len());
+        wire.queue(batch);
+        client
+            .try_publish(topic, QoS::AtLeastOnce, false, payload)
+            .map_err(|error| Ended::Lost(error.to_string()))
     }
 
     fn tell(
@@ -227,13 +259,8 @@ impl Uplink {
             sending.pace.limit(self.bits_per_s());
         }
         sending.next_values = now + VALUES;
-        let payload = news.encode();
-        sending.pace.sent(payload.len());
-        wire.queue(None);
         let topic = format!("{}/{NEWS}", uplink_topic(&self.node));
-        client
-            .try_publish(topic, QoS::AtLeastOnce, false, payload)
-            .map_err(|error| Ended::Lost(error.to_string()))
+        self.publish(client, wire, sending, (topic, news.encode()), None)
     }
 
     /// The city says how far it is.
@@ -247,6 +274,9 @@ impl Uplink {
             self.handles.status.clock.learned(echo);
         }
         if let Some(chain) = said.chain {
+            if said.wants_state && sending.state.is_none() && chain.position > sending.stated {
+                self.tap.want_state();
+            }
             while let Some(end) = sending.ends.front().copied() {
                 if end.position > chain.position {
                     break;
@@ -286,9 +316,9 @@ impl Uplink {
 
 impl Sending {
     /// When there is something to do at the latest.
-    fn wake(&self, behind: bool, values: bool) -> Instant {
+    fn wake(&self, entries: bool, values: bool) -> Instant {
         let mut wake = self.next_health;
-        if behind {
+        if entries {
             wake = wake.min(self.next_batch.max(self.pace.free_at()));
         }
         if values {

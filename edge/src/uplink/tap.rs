@@ -37,6 +37,9 @@ struct Waiting {
     values: HashSet<u32>,
     orders: Vec<OrderTaken>,
     checkpoints: VecDeque<(u64, Digest)>,
+    /// The city wants the state itself of the next checkpoint.
+    wants_state: bool,
+    state: Option<(u64, Vec<u8>)>,
     next_checkpoint: Option<Instant>,
 }
 
@@ -79,6 +82,9 @@ impl Waiting {
         }
         self.checkpoints
             .push_back((twin.position(), Digest::of(&bytes)));
+        if std::mem::take(&mut self.wants_state) {
+            self.state = Some((twin.position(), bytes));
+        }
         let pause = CHECKPOINT.max(now.elapsed() * SHARE);
         self.next_checkpoint = Some(now + pause);
     }
@@ -114,6 +120,19 @@ impl Tap {
             waiting.checkpoints.pop_front();
         }
         waiting.checkpoints.front().copied()
+    }
+
+    /// The state of the next checkpoint is kept, until it is taken.
+    pub(crate) fn want_state(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.wants_state = waiting.state.is_none();
+    }
+
+    /// The state behind `position`, where it was kept. An earlier one is of no use any more.
+    pub(crate) fn state_at(&self, position: u64) -> Option<Vec<u8>> {
+        let mut waiting = self.waiting.lock();
+        let (found, bytes) = waiting.state.take_if(|(found, _)| *found <= position)?;
+        (found == position).then_some(bytes)
     }
 
     /// Takes what waits into `news`; with `whole`, everything that is active instead.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quartier_plugin_host::Package;
 use quartier_tests::{
     CITY, City, Conditions, Lab, Net, Node, NodeConfig, Side, Subscriber, Way, eventually,
-    has_mosquitto_clients,
+    has_mosquitto_clients, mosquitto_pub,
 };
 use serde_json::{Value, json};
 
@@ -159,6 +159,14 @@ fn a_command_does_not_wait_for_a_package_on_a_thin_link() {
         return;
     }
     let Some(rig) = Rig::new(&lab) else { return };
+    let reading = format!("dt/{QUARTER}/w1/limit_kw");
+    mosquitto_pub(rig.edge.mqtt(), &["-q", "1", "-t", &reading, "-m", "9"]);
+    eventually("the city knows the device", WAIT, || {
+        match rig.city.edge(BOX)["assets"] == 1 {
+            true => Ok(()),
+            false => Err(rig.city.edge(BOX).to_string()),
+        }
+    });
     let topic = format!("cmd/v1/{QUARTER}/w1");
     let device = Subscriber::start(rig.edge.mqtt(), "5", &[&topic], &[]);
     rig.net.set(Way::Down, THIN);

@@ -32,6 +32,8 @@ mod edge_crash;
 #[cfg(test)]
 mod edge_links;
 #[cfg(test)]
+mod edge_losses;
+#[cfg(test)]
 mod edge_orders;
 #[cfg(test)]
 mod edge_packages;

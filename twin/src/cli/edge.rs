@@ -220,6 +220,7 @@ fn show(edge: &Value, json: bool) -> Outcome {
         ("chain", text(&edge["chain"])),
         ("lost for good", format!("{} entries", lost(edge))),
         ("state", proof(edge)),
+        ("repaired", format!("{} times", text(&edge["repaired"]))),
         (
             "again, refused",
             format!("{}, {}", text(&edge["duplicates"]), text(&edge["refused"])),

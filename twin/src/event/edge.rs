@@ -64,6 +64,15 @@ pub struct EdgeNews<'a> {
     pub news: &'a [u8],
 }
 
+/// A box sent a part of its whole state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeState<'a> {
+    /// Name of its node, from its login.
+    pub node: &'a str,
+    /// As sent: see [`crate::uplink::StatePart`].
+    pub part: &'a [u8],
+}
+
 /// A moment of the hybrid logical clock: ordered by time, then count, then node. Of two wishes the
 /// one whose author knew of the other is the later one, whatever the clocks of both say.
 #[derive(

@@ -177,6 +177,7 @@ impl<'a> Fork<'a> {
             | Event::EdgeJudged(_)
             | Event::Uplinked(_)
             | Event::EdgeNews(_)
+            | Event::EdgeState(_)
             | Event::EdgeOrdered(_)
             | Event::OrderTaken(_)
             | Event::SettingsPut(_) => false,

@@ -36,6 +36,7 @@ impl Twin {
             Event::EdgeJudged(judged) => self.judge_edge(judged, effects),
             Event::Uplinked(uplinked) => self.uplinked(uplinked, effects),
             Event::EdgeNews(news) => self.edge_news(news, effects),
+            Event::EdgeState(state) => self.edge_state(state, effects),
             Event::EdgeOrdered(ordered) => self.order(ordered, effects),
             Event::OrderTaken(taken) => self.take_order(taken, effects),
             Event::SettingsPut(settings) => self.put_settings(settings),

@@ -54,7 +54,7 @@ pub struct Topic {
 }
 
 /// All families.
-pub const TOPICS: [Topic; 15] = [
+pub const TOPICS: [Topic; 16] = [
     Topic {
         id: "readings",
         address: "dt/{quarter}/{asset}",
@@ -157,6 +157,14 @@ pub const TOPICS: [Topic; 15] = [
         payload: Payload::Binary,
         retained: false,
         text: "What must not wait behind a box's backlog: alerts, commands, newest values, health.",
+    },
+    Topic {
+        id: "state",
+        address: "uplink/v1/{node}/state",
+        action: Action::Receive,
+        payload: Payload::Binary,
+        retained: false,
+        text: "A box's whole state in parts, where entries are lost that it has folded.",
     },
     Topic {
         id: "cursor",

@@ -64,7 +64,7 @@ impl Batch {
             lost: wire.lost,
             after: wire.after,
             state: wire.state,
-            entries: unpack(wire.entries)?,
+            entries: unpack(wire.entries, MAX_BYTES)?,
         };
         if batch.first == 0 || batch.lost >= batch.first || batch.count > MAX_ENTRIES {
             return Err(UplinkError::Inconsistent("its positions cannot be"));

@@ -14,6 +14,8 @@ pub struct Cursor {
     pub chain: Option<Chain>,
     /// When the city last heard the box: what the box takes the city's time from.
     pub echo: Option<Echo>,
+    /// The box's whole state is asked for: entries are lost that it has folded.
+    pub wants_state: bool,
     /// Why the last batch was refused, where it was.
     pub refused: Option<String>,
 }

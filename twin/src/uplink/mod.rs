@@ -3,6 +3,7 @@
 //! | topic | payload |
 //! |---|---|
 //! | `uplink/v1/{node}` | [`Batch`]: entries of the box's journal, each exactly once and in order |
+//! | `uplink/v1/{node}/state` | [`StatePart`]: the box's state, where entries are lost |
 //! | `uplink/v1/{node}/news` | [`News`]: what must not wait behind a backlog |
 //! | `downlink/v1/{node}/cursor` | [`Cursor`]: how far the city has come |
 //! | `downlink/v1/{node}/order/{number}` | [`crate::event::EdgeOrdered`] as JSON, until it is taken |
@@ -16,6 +17,7 @@ mod chain;
 mod cursor;
 mod news;
 mod squeeze;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ pub use chain::{Chain, JournalId};
 pub use cursor::{Cursor, Echo};
 pub use news::{Health, News, NewsValue, PluginHealth};
 pub use squeeze::{MAX_BYTES, UplinkError};
+pub use state::{StatePart, StateWriter, whole};
 
 /// First levels of what boxes send.
 pub const UPLINK: &str = "uplink/v1/";
@@ -31,6 +34,8 @@ pub const UPLINK: &str = "uplink/v1/";
 pub const DOWNLINK: &str = "downlink/v1/";
 /// Last level of the topic of news.
 pub const NEWS: &str = "news";
+/// Last level of the topic of parts of a state.
+pub const STATE: &str = "state";
 
 /// Name of the cursor up to which the city has a box's journal.
 pub const UPLINK_CURSOR: &str = "uplink";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::chain::JournalId;
-use super::squeeze::{UplinkError, pack, unpack};
+use super::squeeze::{MAX_BYTES, UplinkError, pack, unpack};
 use crate::event::{OrderTaken, Stage};
 use crate::model::{Millis, Place, Quality};
 use crate::state::{Alert, AlertKey, Command};
@@ -112,7 +112,7 @@ impl News {
     /// See [`UplinkError`].
     pub fn decode(payload: &[u8]) -> Result<Self, UplinkError> {
         match payload.split_first() {
-            Some((&VERSION, packed)) => postcard::from_bytes(&unpack(packed)?)
+            Some((&VERSION, packed)) => postcard::from_bytes(&unpack(packed, MAX_BYTES)?)
                 .map_err(|error| UplinkError::Decode(error.to_string())),
             first => Err(UplinkError::Version(
                 first.map_or(0, |(version, _)| *version),

@@ -24,8 +24,8 @@ pub enum UplinkError {
     #[error("does not unpack: {0}")]
     Unpack(String),
     /// Larger than allowed.
-    #[error("is larger than {MAX_BYTES} bytes when it is unpacked")]
-    TooLarge,
+    #[error("is larger than {0} bytes when it is unpacked")]
+    TooLarge(usize),
     /// Says one thing of itself and is another.
     #[error("{0}")]
     Inconsistent(&'static str),
@@ -38,14 +38,15 @@ pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
     written.and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, UplinkError> {
+/// `most`: bytes that may come out.
+pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, UplinkError> {
     let mut bytes = Vec::new();
-    let mut decoder = DeflateDecoder::new(packed).take(MAX_BYTES as u64 + 1);
+    let mut decoder = DeflateDecoder::new(packed).take(most as u64 + 1);
     decoder
         .read_to_end(&mut bytes)
         .map_err(|error| UplinkError::Unpack(error.to_string()))?;
-    match bytes.len() > MAX_BYTES {
-        true => Err(UplinkError::TooLarge),
+    match bytes.len() > most {
+        true => Err(UplinkError::TooLarge(most)),
         false => Ok(bytes),
     }
 }

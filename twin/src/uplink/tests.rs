@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Batch, BatchWriter, Chain, JournalId, News, UplinkError};
+use super::{Batch, BatchWriter, Chain, JournalId, MAX_BYTES, News, UplinkError};
 
 const JOURNAL: JournalId = JournalId(7);
 
@@ -71,7 +71,8 @@ fn a_bomb_is_refused_before_it_takes_memory() {
     let mut writer = BatchWriter::new(JOURNAL, Chain::start(JOURNAL));
     assert!(!writer.push(1, &vec![0; super::MAX_BYTES + 1]));
     let packed = super::squeeze::pack(&vec![0; super::MAX_BYTES + 1]);
-    assert_eq!(super::squeeze::unpack(&packed), Err(UplinkError::TooLarge));
+    let unpacked = super::squeeze::unpack(&packed, MAX_BYTES);
+    assert_eq!(unpacked, Err(UplinkError::TooLarge(MAX_BYTES)));
 }
 
 proptest! {

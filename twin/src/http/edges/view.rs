@@ -37,6 +37,8 @@ pub(in crate::http) struct EdgeView {
     proof: Option<Value>,
     /// Comparisons that found a difference.
     differences: u64,
+    /// How often the replica was replaced by the box's own state, because entries are lost.
+    repaired: u64,
     /// When it was heard last, by the city's clock.
     heard: Option<String>,
     /// How it is, as it said.
@@ -84,6 +86,7 @@ impl EdgeView {
                 })
             }),
             differences,
+            repaired: edge.repaired(),
             heard: edge.heard().map(|echo| echo.taken.to_string()),
             health: edge.health().cloned(),
             orders: edge

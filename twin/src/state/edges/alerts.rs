@@ -1,7 +1,7 @@
 //! What the city itself says of boxes, at each tick: one is silent, its journal or disk nearly full,
 //! or its state is another than the replica's. These alerts name no plugin.
 
-use super::{Edge, Standing};
+use super::{Edge, Lost, Standing};
 use crate::event::Severity;
 use crate::state::{Alert, AlertKey, Effects, Twin};
 
@@ -106,11 +106,17 @@ fn disk(edge: &Edge) -> Option<Trouble> {
 
 fn differs(edge: &Edge) -> Option<Trouble> {
     let proof = edge.proof.filter(|proof| !proof.equal)?;
-    let text = format!(
-        "at position {} the box has another state than its journal gives here; do both run the \
-         same version?",
-        proof.position
-    );
+    let position = proof.position;
+    let text = match edge.lost.back().filter(|_| edge.unsure) {
+        Some(Lost { first, last }) => format!(
+            "the box's entries {first} to {last} are lost, and at position {position} its state \
+             is another one; the city has asked for it"
+        ),
+        None => format!(
+            "at position {position} the box has another state than its journal gives here; do \
+             both run the same version?"
+        ),
+    };
     Some((Severity::Major, 1.0, text))
 }
 

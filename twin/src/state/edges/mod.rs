@@ -11,6 +11,7 @@ mod orders;
 #[cfg(test)]
 mod tests;
 mod uplinked;
+mod whole;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,6 +23,8 @@ use crate::event::{
 };
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
+
+use whole::Arriving;
 
 pub use orders::{MAX_ORDERS, OrdersTaken};
 
@@ -92,7 +95,14 @@ pub struct Edge {
     /// How far the replica is.
     chain: Option<Chain>,
     /// Its quarter's state, folded from its own entries.
+    #[serde(deserialize_with = "whole::replica")]
     replica: Twin,
+    /// Entries are lost, and since then the replica was not found equal.
+    unsure: bool,
+    /// Of a state that is to replace the replica.
+    arriving: Option<Arriving>,
+    /// How often one did.
+    repaired: u64,
     /// What is gone for good, the newest last.
     lost: VecDeque<Lost>,
     /// The newest message.
@@ -133,6 +143,9 @@ impl Edge {
             journal: None,
             chain: None,
             replica: Twin::new(),
+            unsure: false,
+            arriving: None,
+            repaired: 0,
             lost: VecDeque::new(),
             heard: None,
             head: 0,
@@ -211,6 +224,11 @@ impl Edge {
         (self.proof, self.differences)
     }
 
+    /// How often the replica was replaced by the box's state, because entries are lost.
+    pub fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
     /// Entries that came again; messages refused, and why the newest was.
     pub fn troubles(&self) -> (u64, u64, Option<&str>) {
         (self.duplicates, self.refused, self.refusal.as_deref())
@@ -230,6 +248,7 @@ impl Edge {
             journal: self.journal,
             chain: self.chain,
             echo: self.heard,
+            wants_state: self.wants_state(),
             refused: self.refusal.clone(),
         }
     }

@@ -55,19 +55,11 @@ impl Twin {
     fn hear_alerts(&mut self, edge: &Edge, news: &News, effects: &mut Effects) {
         let quarter = &edge.record.quarter;
         if news.whole {
-            let node = Some(&edge.record.node);
-            let is_over = |(key, alert): &(&AlertKey, &Alert)| {
-                let said = news
-                    .alerts
-                    .iter()
-                    .any(|(told, alert)| told == *key && alert.is_some());
-                alert.node.as_ref() == node && !said
+            let said = |key: &AlertKey| {
+                let mut told = news.alerts.iter();
+                told.any(|(told, alert)| told == key && alert.is_some())
             };
-            let over = self.alerts.iter().filter(is_over);
-            let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
-            for key in over {
-                self.put_alert(&edge.record.node, key, None, effects);
-            }
+            self.end_alerts(&edge.record.node, said, effects);
         }
         for (key, alert) in news
             .alerts
@@ -75,6 +67,23 @@ impl Twin {
             .filter(|(key, _)| key.quarter == *quarter)
         {
             self.put_alert(&edge.record.node, key.clone(), alert.clone(), effects);
+        }
+    }
+
+    /// Ends the alerts of a box that are not `active` any more.
+    pub(super) fn end_alerts(
+        &mut self,
+        node: &str,
+        active: impl Fn(&AlertKey) -> bool,
+        effects: &mut Effects,
+    ) {
+        let is_over = |(key, alert): &(&AlertKey, &Alert)| {
+            alert.node.as_deref() == Some(node) && !active(key)
+        };
+        let over = self.alerts.iter().filter(is_over);
+        let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.put_alert(node, key, None, effects);
         }
     }
 

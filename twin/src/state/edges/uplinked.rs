@@ -34,6 +34,10 @@ impl Twin {
             let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) else {
                 continue;
             };
+            // A box has no boxes: what says so may nest without end.
+            if entry.event.is_of_city() {
+                continue;
+            }
             edge.replica.fold(position, &entry, &mut inner);
             self.mirror(edge, position, &entry.event, &mut inner, effects);
             inner.clear();
@@ -133,7 +137,7 @@ impl Twin {
     }
 
     /// The city's stream of a replica's.
-    fn mirrored(&mut self, edge: &mut Edge, stream: u32) -> Option<u32> {
+    pub(super) fn mirrored(&mut self, edge: &mut Edge, stream: u32) -> Option<u32> {
         let index = stream as usize;
         if let Some(Some(known)) = edge.mirrored.get(index) {
             return Some(*known);
@@ -205,6 +209,7 @@ impl Edge {
         if gap {
             let (first, last) = (known.position + 1, batch.first - 1);
             remember(&mut self.lost, Lost { first, last });
+            self.unsure = true;
         }
         self.journal = Some(batch.journal);
         self.chain = Some(chain);
@@ -216,7 +221,8 @@ impl Edge {
     fn compare(&mut self, state: Digest, now: Millis) {
         let own = self.replica.to_bytes().map(|bytes| Digest::of(&bytes));
         let equal = own.is_ok_and(|own| own == state);
-        self.differences += u64::from(!equal);
+        self.differences += u64::from(!equal && !self.unsure);
+        self.unsure &= !equal;
         self.proof = Some(Proof {
             position: self.received(),
             state,

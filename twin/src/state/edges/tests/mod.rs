@@ -1,6 +1,8 @@
 //! A box and its city as two folds: whatever the way between them does, the replica is the box's
 //! twin byte for byte, and the city's own twin shows what the box has.
 
+mod whole;
+
 use proptest::prelude::*;
 
 use crate::event::{
