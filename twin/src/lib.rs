@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod declared;
 pub mod decode;
 pub mod edges;
 pub mod engine;

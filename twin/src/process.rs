@@ -86,8 +86,8 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Tells systemd's watchdog that the node lives: that its journal takes entries and that its twin
-/// folds them. A node whose journal failed is restarted, which is what mends it.
+/// Tells systemd's watchdog that the node lives: that its journal and store take what is written and
+/// that its twin folds. A node of which one failed is restarted, which is what mends it.
 struct Beat {
     status: Arc<Status>,
     timer: Option<Interval>,
@@ -120,11 +120,13 @@ impl Beat {
         let folded = *self.status.folded.borrow();
         let moves = folded > self.folded || folded >= journal.durable;
         self.folded = folded;
-        if journal.failed.is_none() && moves {
+        let store_failed = self.status.store.is_poisoned();
+        if journal.failed.is_none() && !store_failed && moves {
             tell(&[NotifyState::Watchdog]);
         } else {
             tracing::error!(
                 failed = journal.failed,
+                store_failed,
                 folded,
                 "the node makes no progress"
             );

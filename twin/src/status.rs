@@ -15,6 +15,7 @@ use crate::influx::{SinkReport, SinkState, SinkStatus};
 use crate::journal::{Journal, JournalStats};
 use crate::mqtt::Mqtt;
 use crate::state::{Counts, Twin};
+use crate::store::Store;
 
 /// Entries the twin may be behind before it counts as late: some seconds at full load.
 const LATE: u64 = 100_000;
@@ -52,6 +53,8 @@ pub struct Status {
     pub clock: Arc<Clock>,
     /// Its journal.
     pub journal: Arc<dyn Journal>,
+    /// What it keeps beside its journal.
+    pub store: Arc<Store>,
     /// Its twin.
     pub twin: Arc<RwLock<Twin>>,
     /// How far the twin is folded.
@@ -101,6 +104,7 @@ impl Status {
         let stats = self.journal.stats();
         let mut parts = vec![
             journal(&stats),
+            store(&self.store),
             self.twin_part(&stats),
             self.mqtt(),
             self.plugin_part(),
@@ -230,6 +234,21 @@ impl Status {
                 detail,
             }
         }
+    }
+}
+
+fn store(store: &Store) -> Part {
+    let (state, detail) = match store.is_poisoned() {
+        false => (State::Ok, "takes what is written"),
+        true => (
+            State::Down,
+            "a write failed, and it takes none until a restart: see to the disk, then restart",
+        ),
+    };
+    Part {
+        name: "store",
+        state,
+        detail: detail.to_owned(),
     }
 }
 

@@ -33,11 +33,8 @@ fn rig(lab: &Lab) -> Rig {
         more: lab.config(&[QUARTER]),
         ..NodeConfig::default()
     };
-    let mut city = City::start(config, free_address());
+    let city = City::start(config, free_address());
     let identity = city.enrol(BOX, QUARTER);
-    // The assets of the city's configuration go down when it starts with a box.
-    city.node.terminate();
-    city.node.restart();
     let mut config = identity.config();
     config.more.push_str(&lab.config(&[QUARTER]));
     let edge = Node::start(config);
@@ -110,6 +107,50 @@ fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
     let id = list["decisions"][0]["id"].as_u64().unwrap();
     let one = rig.city.node.json(&format!("/api/v1/decisions/{BOX}:{id}"));
     assert_eq!(one["record"]["quarter"], QUARTER, "{one}");
+    rig.city.is_equal(BOX, 1, SOON);
+}
+
+#[test]
+fn a_plugin_of_the_citys_configuration_runs_on_the_box_and_goes_when_it_is_named_no_more() {
+    let lab = Lab::new("tests");
+    let Some(package) = lab.package("rows", &[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    package.write(folder.path()).unwrap();
+    let config = NodeConfig {
+        plugins: vec![(QUARTER.to_owned(), folder.path().to_owned())],
+        more: lab.config(&[QUARTER]),
+        ..NodeConfig::of(QUARTER)
+    };
+    let city = City::start(config, free_address());
+    let mut config = city.enrol(BOX, QUARTER).config();
+    config.more.push_str(&lab.config(&[QUARTER]));
+    let edge = Node::start(config);
+    let mut rig = Rig { city, edge };
+    let runs = |rig: &Rig, wanted: &Value| {
+        eventually("the city sees what runs on the box", SOON, || {
+            let edge = rig.city.edge(BOX);
+            let running = &edge["health"]["plugins"][0]["version"];
+            match (running, &edge["orders"]) == (wanted, &json!([])) {
+                true => Ok(()),
+                false => Err(edge.to_string()),
+            }
+        });
+    };
+    runs(&rig, &json!("1.0.0"));
+    let taken = rig.city.edge(BOX)["outcomes"].clone();
+    // Neither node's restart changes anything.
+    rig.edge.terminate();
+    rig.edge.restart();
+    rig.city.node.terminate();
+    rig.city.node.restart();
+    runs(&rig, &json!("1.0.0"));
+    assert_eq!(rig.city.edge(BOX)["outcomes"], taken);
+    rig.city.node.terminate();
+    rig.city.node.configure(|config| config.plugins.clear());
+    rig.city.node.restart();
+    runs(&rig, &Value::Null);
     rig.city.is_equal(BOX, 1, SOON);
 }
 

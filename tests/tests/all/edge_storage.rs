@@ -304,6 +304,32 @@ fn drop_oldest_warns_while_the_city_is_away_before_it_drops_and_says_what_it_dro
     assert_eq!(load.refused(), 0);
 }
 
+#[test]
+fn a_store_that_could_not_write_is_said_and_a_restart_mends_it() {
+    let Some(card) = Card::new(64) else { return };
+    let mut node = Node::start(on_card(&card.path(), ""));
+    let ballast = fill(&card, 0);
+    let wrong = "no number".repeat(100);
+    eventually("the store says that it takes nothing", WAIT, || {
+        let connected = Client::connect(node.mqtt(), &ConnectOptions::new("wrong").v5());
+        let (mut client, _) = connected.unwrap();
+        for id in 1..500 {
+            client.publish("dt/johannstadt/d/uptime", wrong.as_bytes(), Some(id), false);
+        }
+        client.flush().unwrap();
+        match part(&node, "store") {
+            (state, detail) if state == "down" && detail.contains("restart") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    assert!(!is_ready(&node));
+    fs::remove_file(ballast).unwrap();
+    node.terminate();
+    node.restart();
+    assert_eq!(part(&node, "store").0, "ok");
+    assert!(is_ready(&node));
+}
+
 /// Publishes readings of 100 devices at a steady rate and waits until all are acknowledged; their
 /// number. `rate`: readings a second, a multiple of 100.
 fn steady(node: &Node, rate: u64, time: Duration) -> u64 {

@@ -71,6 +71,8 @@ pub enum Origin {
     Configuration,
     /// The API.
     Api,
+    /// Box: a `[[plugin]]` of its city's configuration.
+    City,
 }
 
 /// A deployed plugin version, as far as the fold needs it.

@@ -41,6 +41,7 @@ use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 
 use crate::access::Access;
+use crate::declared::Declared;
 use crate::edges::Invitations;
 use crate::plugins::{Deployer, Logs};
 use crate::recorder::Recorder;
@@ -74,6 +75,8 @@ pub struct Api {
     pub recorder: Recorder,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What the configuration wants of boxes.
+    pub declared: Arc<Declared>,
     /// Boxes that are invited.
     pub invitations: Arc<Invitations>,
     /// Folder of the authority that signs the certificates of boxes.

@@ -8,7 +8,6 @@
 //! touched and nobody is let in before the twin is up to date. It ends in the order of the data
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
-mod declared;
 mod door;
 mod tick;
 mod told;
@@ -27,6 +26,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::access::{Access, AccessWatch, Audit};
 use crate::clock::Clock;
 use crate::config::{Config, Influx, InfluxApi, WhenFull};
+use crate::declared::Declared;
 use crate::edges::packages::Packages;
 use crate::edges::{InvitationError, Invitations};
 use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Workers};
@@ -48,7 +48,6 @@ use crate::status::{Lag, NodeStatus, PartOf, Status};
 use crate::store::{DataDir, DataDirError, Store, StoreError};
 use crate::topics::TwinTopics;
 
-use declared::Declared;
 use door::{Door, Front, Ports, broker_config, load_tls};
 
 /// Bytes of the disk for store, snapshots and audit: a store that could not write once needs a
@@ -350,6 +349,7 @@ impl Node {
             node: config.node.name.clone(),
             clock,
             journal,
+            store: Arc::clone(&store),
             twin,
             folded: engine.folded(),
             mqtt,
@@ -374,6 +374,7 @@ impl Node {
             logs,
             recorder,
             access: Arc::clone(&access),
+            declared: Arc::new(declared),
             invitations: Arc::new(Invitations::open(data.path())?),
             authority: config.edge.ca_dir.clone(),
             figures,

@@ -188,6 +188,12 @@ impl Store {
         self.dead_letters.skipped()
     }
 
+    /// Whether a write failed once: fjall takes none from then on, until the store is opened anew.
+    pub fn is_poisoned(&self) -> bool {
+        let persisted = self.database.persist(PersistMode::Buffer);
+        matches!(persisted, Err(fjall::Error::Poisoned))
+    }
+
     /// Puts everything on disk. Blocks for it.
     ///
     /// # Errors

@@ -155,6 +155,12 @@ pub(in crate::http) async fn enrol(
         })])
         .await?;
     tell(&api, "enrolled", Some(&node), &quarter);
+    let declared = {
+        let twin = api.status.twin.read();
+        let edge = twin.edges().get(&node);
+        edge.map_or_else(Vec::new, |edge| api.declared.orders(edge))
+    };
+    api.recorder.record(declared).await?;
     let identity = identity(&api, node, quarter, certificate, authority.pem);
     let identity = serde_json::to_string(&identity).map_err(|error| Problem::internal(&error))?;
     let mac = admitted.sign(&identity);

@@ -282,7 +282,7 @@ impl Twin {
         };
         self.note(quarter, record, change);
         let past = self.past_mut(quarter, &record.plugin);
-        if record.origin == Origin::Configuration {
+        if record.origin != Origin::Api {
             past.declared = Some(record.declaration());
         }
         match deployed.how {
