@@ -329,11 +329,7 @@ impl Node {
             }
             None => None,
         };
-        let hlc = Hlc::new(
-            config.node.name.clone(),
-            twin.read().commands().newest_stamp(),
-            clock.now(),
-        );
+        let hlc = Hlc::new(config.node.name.clone(), twin.read().stamps(), clock.now());
         let recorder = Recorder::new(
             Arc::clone(&journal),
             engine.folded(),

@@ -33,12 +33,11 @@ impl Twin {
 }
 
 impl Commands {
-    /// The newest stamp of a person's wish that is remembered.
-    pub fn newest_stamp(&self) -> Option<&Stamp> {
+    /// The stamps of persons' wishes that are remembered.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
         let commands = self.open().chain(self.ended());
         let held = self.holds.values().map(|hold| &hold.stamp);
-        let all = commands.map(|command| &command.stamp).chain(held);
-        all.max().filter(|stamp| !stamp.node.is_empty())
+        commands.map(|command| &command.stamp).chain(held)
     }
 }
 
