@@ -249,6 +249,7 @@ impl Node {
             quarters,
         );
         let audit = Arc::new(Audit::open(data.path())?);
+        audit.settled_before(&recovered.untold.settled);
         let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let intake = Arc::new(intake);
         access.follow(&twin.read());
