@@ -166,6 +166,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The same, and the box reaches its city at this address.
+    #[must_use]
+    pub fn through(self, city: SocketAddr) -> Self {
+        Self { city, ..self }
+    }
+
     /// Configuration of the box's node.
     pub fn config(&self) -> NodeConfig {
         let file = |name: &str| self.folder.join(name).display().to_string();

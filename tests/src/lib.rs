@@ -11,16 +11,19 @@ mod databases;
 mod fleet;
 mod http;
 mod lab;
+mod link;
 mod load;
 mod mosquitto;
 mod mqtt;
 mod net;
 mod node;
+mod pair;
 mod process;
 mod random;
 mod told;
 mod twin_topics;
 mod wait;
+mod wall_clock;
 mod websocket;
 
 use std::path::{Path, PathBuf};
@@ -32,15 +35,18 @@ pub use databases::{Influx1, Victoria};
 pub use fleet::{City, Identity};
 pub use http::{Answer, get, get_json, post, send};
 pub use lab::{Api, Lab, cli, form, unsigned};
+pub use link::Link;
 pub use load::{EPOCH_MS, Load, LoadOptions, STEP_MS, Sent};
 pub use mosquitto::{Line, Subscriber, has_mosquitto_clients, mosquitto_pub};
 pub use mqtt::{Client, ConnectOptions, Packet, Version, connect_packet, publish_packet};
 pub use net::{CITY, Conditions, Net, Side, Way};
 pub use node::{Node, NodeConfig, quartier, quartier_edge};
+pub use pair::Pair;
 pub use process::{Finished, Process, cpu_seconds, resident_bytes, run};
 pub use random::Random;
 pub use twin_topics::counters;
 pub use wait::{eventually, eventually_some, pause};
+pub use wall_clock::WallClock;
 pub use websocket::WebSocket;
 
 /// Folder of the workspace.

@@ -17,22 +17,21 @@ pub struct Hlc {
 }
 
 impl Hlc {
-    /// `known`: the newest stamp of what was recorded, which is looked at as in [`Hlc::seen`].
-    pub fn new(node: String, known: Option<&Stamp>, wall: Millis) -> Self {
+    /// `known`: the stamps that were recorded, each of which is looked at as in [`Hlc::seen`].
+    pub fn new<'a>(node: String, known: impl Iterator<Item = &'a Stamp>, wall: Millis) -> Self {
         let clock = Self {
             node,
             last: Mutex::new((Millis(0), 0)),
         };
-        if let Some(stamp) = known {
-            clock.seen(stamp, wall);
-        }
+        known.for_each(|stamp| clock.seen(stamp, wall));
         clock
     }
 
-    /// A stamp later than all before, at `wall` by the clock.
+    /// A stamp later than all before, at `wall` by the clock; but where those before are from a clock
+    /// that was wrong, and was put right since.
     pub fn now(&self, wall: Millis) -> Stamp {
         let mut last = self.last.lock();
-        *last = match wall > last.0 {
+        *last = match wall > last.0 || last.0.since(wall) > MAX_AHEAD_MS {
             true => (wall, 0),
             false => last
                 .1
@@ -59,13 +58,15 @@ impl Hlc {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     #[test]
     fn a_stamp_is_later_than_everything_its_author_knew_of() {
         let (city, edge) = (
-            Hlc::new("city".to_owned(), None, Millis(0)),
-            Hlc::new("box".to_owned(), None, Millis(0)),
+            Hlc::new("city".to_owned(), iter::empty(), Millis(0)),
+            Hlc::new("box".to_owned(), iter::empty(), Millis(0)),
         );
         let first = city.now(Millis(1_000));
         let second = city.now(Millis(1_000));
@@ -74,20 +75,32 @@ mod tests {
         // The box's clock is ten minutes behind, and it has seen what the city wants.
         edge.seen(&second, Millis(-599_000));
         assert!(edge.now(Millis(-599_000)) > second);
-        let again = Hlc::new("box".to_owned(), Some(&second), Millis(0));
+        let again = Hlc::new("box".to_owned(), [&second].into_iter(), Millis(0));
         assert!(again.now(Millis(0)) > second, "also after a restart");
     }
 
     #[test]
     fn a_clock_that_is_far_ahead_drags_nobody_along() {
-        let city = Hlc::new("city".to_owned(), None, Millis(0));
+        let city = Hlc::new("city".to_owned(), iter::empty(), Millis(0));
         let wild = Stamp {
             time: Millis(MAX_AHEAD_MS * 2),
             ..Stamp::default()
         };
         city.seen(&wild, Millis(0));
         assert!(city.now(Millis(1)) < wild);
-        let again = Hlc::new("city".to_owned(), Some(&wild), Millis(0));
-        assert!(again.now(Millis(1)) < wild, "nor after a restart");
+        let sane = Stamp {
+            time: Millis(1000),
+            ..Stamp::default()
+        };
+        let again = Hlc::new("city".to_owned(), [&wild, &sane].into_iter(), Millis(0));
+        let now = again.now(Millis(1));
+        assert!(now < wild && now > sane, "nor after a restart: {now:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_again_is_followed_back() {
+        let city = Hlc::new("city".to_owned(), iter::empty(), Millis(0));
+        city.now(Millis(MAX_AHEAD_MS * 2));
+        assert_eq!(city.now(Millis(1)).time, Millis(1));
     }
 }

@@ -2,20 +2,17 @@
 //! clock goes on. Readings stay in order and whole; when the time is known they are corrected and
 //! marked, in the box and in the city.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use quartier_tests::{
-    City, Client, ConnectOptions, Node, NodeConfig, Packet, eventually, eventually_some, get,
-    health_plugin,
+    City, Client, ConnectOptions, Node, NodeConfig, Packet, WallClock, eventually, eventually_some,
+    get, health_plugin,
 };
 use quartier_twin::event::{Entry, Event, TimeSource};
 use quartier_twin::journal::{JournalFiles, Reader as _};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const WAIT: Duration = Duration::from_secs(60);
 const QUARTER: &str = "johannstadt";
@@ -28,8 +25,7 @@ const NEAR: i64 = 3000;
 /// A box under a wall clock that the test sets.
 struct EdgeBox {
     node: Node,
-    /// Holds the wall clock's lead, and the file that NTP touches.
-    folder: TempDir,
+    wall: WallClock,
     heard: Client,
     said: Vec<Said>,
 }
@@ -48,28 +44,14 @@ struct Said {
 impl EdgeBox {
     /// Starts with a wall clock so many seconds ahead; `None`, said on stderr, without libfaketime.
     fn start(config: NodeConfig, ahead: i64) -> Option<Self> {
-        let library = faketime()?;
-        let folder = TempDir::new().unwrap();
-        lead(folder.path(), ahead);
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let env = [
-            ("LD_PRELOAD", library.display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE", path("lead")),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ("NO_FAKE_STAT", "1".to_owned()),
-            (
-                "QUARTIER_NODE__TIME_SYNCHRONISED_FILE",
-                path("synchronized"),
-            ),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let wall = WallClock::ahead(ahead)?;
+        let env = wall.env();
         let node = Node::start(NodeConfig { env, ..config });
         let (mut heard, _) = Client::connect(node.mqtt(), &ConnectOptions::new("watch")).unwrap();
         heard.subscribe("twin/v1/#", 0).unwrap();
         Some(Self {
             node,
-            folder,
+            wall,
             heard,
             said: Vec::new(),
         })
@@ -79,7 +61,7 @@ impl EdgeBox {
     fn jump(&self, ahead: i64) {
         let jumps = || self.node.figure("quartier_clock_jumps_total");
         let before = jumps();
-        lead(self.folder.path(), ahead);
+        self.wall.set(ahead);
         eventually("the node sees the jump", WAIT, || {
             let seen = jumps();
             (seen > before).then_some(()).ok_or(format!("{seen} jumps"))
@@ -88,8 +70,8 @@ impl EdgeBox {
 
     /// NTP sets the wall clock right.
     fn synchronise(&self) {
-        lead(self.folder.path(), 0);
-        fs::write(self.folder.path().join("synchronized"), "").unwrap();
+        self.wall.set(0);
+        self.wall.synchronise();
     }
 
     /// Publishes as a device without a clock and as one with; when, in milliseconds.
@@ -141,23 +123,6 @@ impl EdgeBox {
             (known == 1.0).then_some(()).ok_or(known.to_string())
         });
     }
-}
-
-fn faketime() -> Option<PathBuf> {
-    let places = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut places = places.map(|place| place.path().join("faketime/libfaketimeMT.so.1"));
-    let found = places.find(|path| path.is_file());
-    if found.is_none() {
-        eprintln!("SKIPPED: libfaketime is missing: apt-get install faketime");
-    }
-    found
-}
-
-/// Sets the wall clock so many seconds ahead; at once, as a reader must not find half a file.
-fn lead(folder: &Path, ahead: i64) {
-    let new = folder.join("new");
-    fs::write(&new, format!("{ahead:+}\n")).unwrap();
-    fs::rename(new, folder.join("lead")).unwrap();
 }
 
 fn read(topic: &str, payload: &[u8]) -> Option<Said> {
@@ -266,7 +231,7 @@ fn a_box_three_hours_ahead_keeps_order_through_jumps_and_corrects_when_ntp_tells
 }
 
 fn is_told_by_the_city(ahead: i64) {
-    if faketime().is_none() {
+    if WallClock::ahead(0).is_none() {
         return;
     }
     // Free now, and the same after the restart.

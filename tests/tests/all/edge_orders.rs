@@ -2,68 +2,20 @@
 
 use std::time::Duration;
 
-use quartier_plugin_host::Package;
 use quartier_tests::{
-    City, Client, ConnectOptions, Lab, Line, Node, NodeConfig, Subscriber, eventually,
-    free_address, has_mosquitto_clients, mosquitto_pub,
+    Client, ConnectOptions, Lab, Line, NodeConfig, Pair, Subscriber, eventually,
+    has_mosquitto_clients, mosquitto_pub,
 };
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(60);
-const BOX: &str = "box-1";
-const QUARTER: &str = "dresden-ost";
+const BOX: &str = Pair::BOX;
+const QUARTER: &str = Pair::QUARTER;
 
-struct Rig {
-    city: City,
-    edge: Node,
-}
-
-fn assets() -> String {
-    json!({ "type": "FeatureCollection", "features": [{
-        "type": "Feature", "id": "w1",
-        "geometry": { "type": "Point", "coordinates": [13.76, 51.05] },
-        "properties": { "kind": "wallbox" },
-    }] })
-    .to_string()
-}
-
-fn rig(lab: &Lab) -> Rig {
-    let config = NodeConfig {
-        quarters: vec![(QUARTER.to_owned(), Some(assets()))],
-        more: lab.config(&[QUARTER]),
-        ..NodeConfig::default()
-    };
-    let city = City::start(config, free_address());
-    let identity = city.enrol(BOX, QUARTER);
-    let mut config = identity.config();
-    config.more.push_str(&lab.config(&[QUARTER]));
-    let edge = Node::start(config);
-    Rig { city, edge }
-}
-
-impl Rig {
-    /// What became of an order.
-    fn outcome(&self, number: u64) -> Value {
-        let mut outcome = Value::Null;
-        eventually("the order is taken", SOON, || {
-            let edge = self.city.edge(BOX);
-            let mut known = edge["outcomes"].as_array().into_iter().flatten();
-            match known.find(|outcome| outcome["number"] == number) {
-                Some(found) => {
-                    outcome = found.clone();
-                    Ok(())
-                }
-                None => Err(edge.to_string()),
-            }
-        });
-        outcome
-    }
-
-    fn deploys(&self, package: &Package) -> u64 {
-        let answer = self.city.operator().deployed(QUARTER, package, &[]);
-        assert_eq!(answer["ordered"], json!([QUARTER]), "{answer}");
-        answer["position"].as_u64().unwrap()
-    }
+/// Both trust the lab.
+fn pair(lab: &Lab) -> Pair {
+    let trust = lab.config(&[QUARTER]);
+    Pair::start(&trust, &trust)
 }
 
 #[test]
@@ -72,10 +24,10 @@ fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
     let Some(package) = lab.package("rows", &[("[reads]", "[reads]\nbatch = 1")]) else {
         return;
     };
-    let rig = rig(&lab);
-    let number = rig.deploys(&package);
-    assert_eq!(rig.outcome(number)["refused"], Value::Null);
-    let mut device = Client::connect(rig.edge.mqtt(), &ConnectOptions::new("box-1"))
+    let pair = pair(&lab);
+    let number = pair.deploys(&package);
+    assert_eq!(pair.outcome(number)["refused"], Value::Null);
+    let mut device = Client::connect(pair.edge.mqtt(), &ConnectOptions::new("box-1"))
         .unwrap()
         .0;
     let topic = format!("dt/{QUARTER}/s1/temperature");
@@ -86,7 +38,10 @@ fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
             .unwrap();
     }
     eventually("the box's decisions are in the city's audit", SOON, || {
-        let list = rig.city.node.json(&format!("/api/v1/decisions?node={BOX}"));
+        let list = pair
+            .city
+            .node
+            .json(&format!("/api/v1/decisions?node={BOX}"));
         match list["decisions"]
             .as_array()
             .is_some_and(|all| !all.is_empty())
@@ -96,18 +51,24 @@ fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
         }
     });
     eventually("the alert is the city's too", SOON, || {
-        let alerts = rig.city.node.json("/api/v1/alerts");
+        let alerts = pair.city.node.json("/api/v1/alerts");
         let mut found = alerts["alerts"].as_array().into_iter().flatten();
         match found.any(|alert| alert["node"] == BOX) {
             true => Ok(()),
             false => Err(alerts.to_string()),
         }
     });
-    let list = rig.city.node.json(&format!("/api/v1/decisions?node={BOX}"));
+    let list = pair
+        .city
+        .node
+        .json(&format!("/api/v1/decisions?node={BOX}"));
     let id = list["decisions"][0]["id"].as_u64().unwrap();
-    let one = rig.city.node.json(&format!("/api/v1/decisions/{BOX}:{id}"));
+    let one = pair
+        .city
+        .node
+        .json(&format!("/api/v1/decisions/{BOX}:{id}"));
     assert_eq!(one["record"]["quarter"], QUARTER, "{one}");
-    rig.city.is_equal(BOX, 1, SOON);
+    pair.city.is_equal(BOX, 1, SOON);
 }
 
 #[test]
@@ -118,19 +79,20 @@ fn a_plugin_of_the_citys_configuration_runs_on_the_box_and_goes_when_it_is_named
     };
     let folder = tempfile::tempdir().unwrap();
     package.write(folder.path()).unwrap();
-    let config = NodeConfig {
+    let trust = lab.config(&[QUARTER]);
+    let city = NodeConfig {
         plugins: vec![(QUARTER.to_owned(), folder.path().to_owned())],
-        more: lab.config(&[QUARTER]),
-        ..NodeConfig::of(QUARTER)
+        more: trust.clone(),
+        ..NodeConfig::default()
     };
-    let city = City::start(config, free_address());
-    let mut config = city.enrol(BOX, QUARTER).config();
-    config.more.push_str(&lab.config(&[QUARTER]));
-    let edge = Node::start(config);
-    let mut rig = Rig { city, edge };
-    let runs = |rig: &Rig, wanted: &Value| {
+    let mut pair = Pair::of(city, |identity| {
+        let mut config = identity.config();
+        config.more.push_str(&trust);
+        config
+    });
+    let runs = |pair: &Pair, wanted: &Value| {
         eventually("the city sees what runs on the box", SOON, || {
-            let edge = rig.city.edge(BOX);
+            let edge = pair.city.edge(BOX);
             let running = &edge["health"]["plugins"][0]["version"];
             match (running, &edge["orders"]) == (wanted, &json!([])) {
                 true => Ok(()),
@@ -138,20 +100,20 @@ fn a_plugin_of_the_citys_configuration_runs_on_the_box_and_goes_when_it_is_named
             }
         });
     };
-    runs(&rig, &json!("1.0.0"));
-    let taken = rig.city.edge(BOX)["outcomes"].clone();
+    runs(&pair, &json!("1.0.0"));
+    let taken = pair.city.edge(BOX)["outcomes"].clone();
     // Neither node's restart changes anything.
-    rig.edge.terminate();
-    rig.edge.restart();
-    rig.city.node.terminate();
-    rig.city.node.restart();
-    runs(&rig, &json!("1.0.0"));
-    assert_eq!(rig.city.edge(BOX)["outcomes"], taken);
-    rig.city.node.terminate();
-    rig.city.node.configure(|config| config.plugins.clear());
-    rig.city.node.restart();
-    runs(&rig, &Value::Null);
-    rig.city.is_equal(BOX, 1, SOON);
+    pair.edge.terminate();
+    pair.edge.restart();
+    pair.city.node.terminate();
+    pair.city.node.restart();
+    runs(&pair, &json!("1.0.0"));
+    assert_eq!(pair.city.edge(BOX)["outcomes"], taken);
+    pair.city.node.terminate();
+    pair.city.node.configure(|config| config.plugins.clear());
+    pair.city.node.restart();
+    runs(&pair, &Value::Null);
+    pair.city.is_equal(BOX, 1, SOON);
 }
 
 #[test]
@@ -160,25 +122,15 @@ fn what_a_foreign_lab_signed_is_refused_by_the_city_and_by_the_box() {
     let Some(package) = lab.package("rows", &[]) else {
         return;
     };
-    let rig = rig(&lab);
+    let pair = pair(&lab);
     let foreign = other.package("rows", &[]).unwrap();
-    let refused = rig.city.operator().deploy(QUARTER, &foreign, &[]);
+    let refused = pair.city.operator().deploy(QUARTER, &foreign, &[]);
     assert_eq!(refused.status, 403, "{}", refused.text());
-    drop(rig);
+    drop(pair);
     // A city that was taken over trusts the other lab; the box does not.
-    let config = NodeConfig {
-        more: other.config(&[QUARTER]),
-        ..NodeConfig::of(QUARTER)
-    };
-    let city = City::start(config, free_address());
-    let mut config = city.enrol(BOX, QUARTER).config();
-    config.more.push_str(&lab.config(&[QUARTER]));
-    let rig = Rig {
-        edge: Node::start(config),
-        city,
-    };
-    let number = rig.deploys(&foreign);
-    let refused = rig.outcome(number)["refused"].clone();
+    let pair = Pair::start(&other.config(&[QUARTER]), &lab.config(&[QUARTER]));
+    let number = pair.deploys(&foreign);
+    let refused = pair.outcome(number)["refused"].clone();
     assert!(
         refused
             .as_str()
@@ -186,7 +138,7 @@ fn what_a_foreign_lab_signed_is_refused_by_the_city_and_by_the_box() {
             .contains("not signed by lab"),
         "{refused}"
     );
-    assert_eq!(rig.edge.figure("quartier_plugin_batches_total"), 0.0);
+    assert_eq!(pair.edge.figure("quartier_plugin_batches_total"), 0.0);
     drop(package);
 }
 
@@ -195,21 +147,14 @@ fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() 
     if !has_mosquitto_clients() {
         return;
     }
-    let rig = rig(&Lab::new("tests"));
-    eventually("the asset came down", SOON, || {
-        let edge = rig.city.edge(BOX);
-        match edge["assets"] == 1 {
-            true => Ok(()),
-            false => Err(edge.to_string()),
-        }
-    });
+    let pair = pair(&Lab::new("tests"));
     let topic = format!("cmd/v1/{QUARTER}/w1");
-    let device = Subscriber::start(rig.edge.mqtt(), "5", &[&topic], &[]);
+    let device = Subscriber::start(pair.edge.mqtt(), "5", &[&topic], &[]);
     let wish = |value: f64, priority: &str| {
         json!({ "quarter": QUARTER, "asset": "w1", "property": "limit_kw", "value": value,
             "priority": priority, "why": "the grid" })
     };
-    let asked = rig
+    let asked = pair
         .city
         .operator()
         .post("/api/v1/commands", &wish(4.0, "urgent"));
@@ -220,8 +165,7 @@ fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() 
     };
     device.expect("the command", |line| is_for(line, 4.0));
     // Somebody at the box wants something else, of less weight.
-    let local =
-        quartier_tests::Api::of(rig.edge.http()).post("/api/v1/commands", &wish(9.0, "normal"));
+    let local = pair.local().post("/api/v1/commands", &wish(9.0, "normal"));
     let local: Value = local.json().unwrap_or_default();
     assert_eq!(local["state"], "superseded", "{local}");
     assert!(
@@ -232,7 +176,7 @@ fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() 
         "{local}"
     );
     let done = mosquitto_pub(
-        rig.edge.mqtt(),
+        pair.edge.mqtt(),
         &[
             "-q",
             "1",
@@ -244,7 +188,7 @@ fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() 
     );
     assert_eq!(done.code, Some(0), "{done:?}");
     eventually("the city sees that it is done", SOON, || {
-        let list = rig.city.node.json("/api/v1/commands");
+        let list = pair.city.node.json("/api/v1/commands");
         let mut all = list["commands"].as_array().into_iter().flatten();
         match all.any(|command| command["state"] == "done" && command["value"] == 4.0) {
             true => Ok(()),
@@ -255,10 +199,10 @@ fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() 
 
 #[test]
 fn a_drained_box_takes_nothing_new_and_a_resumed_one_does() {
-    let rig = rig(&Lab::new("tests"));
+    let pair = pair(&Lab::new("tests"));
     let publish = |value: u32| {
         let options = ConnectOptions::new("device");
-        let connected = Client::connect(rig.edge.mqtt(), &options);
+        let connected = Client::connect(pair.edge.mqtt(), &options);
         let mut client = connected.unwrap().0;
         let payload = value.to_string();
         client.publish_all(&[(&*format!("dt/{QUARTER}/s1/temperature"), &*payload)])
@@ -266,10 +210,13 @@ fn a_drained_box_takes_nothing_new_and_a_resumed_one_does() {
     publish(1).unwrap();
     let judge = |what: &str| {
         let path = format!("/api/v1/edges/{BOX}/{what}");
-        let done = rig.city.operator().post(&path, &json!({ "why": "a test" }));
+        let done = pair
+            .city
+            .operator()
+            .post(&path, &json!({ "why": "a test" }));
         assert_eq!(done.status, 200, "{}", done.text());
         eventually("the order is taken", SOON, || {
-            let edge = rig.city.edge(BOX);
+            let edge = pair.city.edge(BOX);
             match edge["orders"] == json!([]) {
                 true => Ok(()),
                 false => Err(edge.to_string()),
@@ -277,12 +224,12 @@ fn a_drained_box_takes_nothing_new_and_a_resumed_one_does() {
         });
     };
     judge("drain");
-    assert_eq!(rig.city.edge(BOX)["standing"], "draining");
+    assert_eq!(pair.city.edge(BOX)["standing"], "draining");
     assert!(publish(2).is_err(), "a drained box refuses");
     judge("resume");
     publish(3).unwrap();
     eventually("the city has the newest", SOON, || {
-        match rig.city.node.value("s1", "temperature") {
+        match pair.city.node.value("s1", "temperature") {
             Some((3.0, _)) => Ok(()),
             other => Err(format!("{other:?}")),
         }

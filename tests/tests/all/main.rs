@@ -28,6 +28,8 @@ mod disclosed;
 #[cfg(test)]
 mod edge_clock;
 #[cfg(test)]
+mod edge_conflicts;
+#[cfg(test)]
 mod edge_crash;
 #[cfg(test)]
 mod edge_links;

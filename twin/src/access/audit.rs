@@ -1,10 +1,12 @@
-//! What happened at the door, for whoever has to account for it: `audit.log` in the data folder,
-//! a JSON object a line, only ever appended to.
+//! What happened at the door and which commands lost against others, for whoever has to account
+//! for it: `audit.log` in the data folder, a JSON object a line, only ever appended to.
 //!
 //! Bounded: at [`FILE_BYTES`] the file becomes `audit.log.1`, that one `.2`, and so on; the oldest
 //! of [`FILES`] goes. So that an attacker cannot wash the past out of it, lines of a kind beyond
 //! their rate are left out, and the next one of that kind says how many (`unrecorded`). What
 //! clients choose is cut at [`TEXT`] characters. No line has a secret in it.
+
+mod settled;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -28,7 +30,7 @@ const TEXT: usize = 200;
 /// What is to be recorded. Fields that do not apply are left out of the line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Record<'a> {
-    /// `login`, `users`, `reload`.
+    /// `login`, `users`, `reload`, `conflict`.
     pub what: &'a str,
     /// How it ended.
     pub result: &'a str,
@@ -40,6 +42,8 @@ pub struct Record<'a> {
     pub user: Option<&'a str>,
     /// What the login was made with, or what was changed.
     pub detail: Option<&'a str>,
+    /// Journal position of what the journal says itself.
+    pub entry: Option<u64>,
 }
 
 /// The lines of one kind that are allowed: so many at once, and so many a second on average.
@@ -74,6 +78,7 @@ struct Log {
     bytes: u64,
     refused: Pace,
     granted: Pace,
+    settled: Pace,
     failing: bool,
 }
 
@@ -110,6 +115,8 @@ struct Line<'a> {
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     unrecorded: u64,
 }
@@ -139,6 +146,7 @@ impl Audit {
             bytes,
             refused: Pace::default(),
             granted: Pace::default(),
+            settled: Pace::default(),
             failing: false,
         };
         Ok(Self {
@@ -169,25 +177,13 @@ impl Audit {
         self.write(&mut self.log.lock(), record, 0);
     }
 
-    /// A fault of the disk is told once: nobody is locked out because the audit is full.
     fn write(&self, log: &mut Log, record: Record<'_>, unrecorded: u64) {
-        let cut = |text: &str| text.chars().take(TEXT).collect::<String>();
-        let line = Line {
-            time: Timestamp::now().to_string(),
-            what: record.what,
-            result: record.result,
-            address: record.address,
-            client: record.client.map(cut),
-            user: record.user.map(cut),
-            detail: record.detail.map(cut),
-            unrecorded,
-        };
-        let written = serde_json::to_vec(&line)
-            .map_err(io::Error::other)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.append(log, &line)
-            });
+        self.keep(log, line(record, unrecorded));
+    }
+
+    /// A fault of the disk is told once: nobody is locked out because the audit is full.
+    fn keep(&self, log: &mut Log, lines: io::Result<Vec<u8>>) {
+        let written = lines.and_then(|lines| self.append(log, &lines));
         match written {
             Ok(()) => log.failing = false,
             Err(error) => {
@@ -210,17 +206,38 @@ impl Audit {
     }
 
     fn rotate(&self) -> io::Result<()> {
-        let path = |age: u32| match age {
-            0 => self.folder.join(NAME),
-            age => self.folder.join(format!("{NAME}.{age}")),
-        };
         for age in (0..FILES - 1).rev() {
-            if path(age).exists() {
-                fs::rename(path(age), path(age + 1))?;
+            if self.path(age).exists() {
+                fs::rename(self.path(age), self.path(age + 1))?;
             }
         }
         Ok(())
     }
+
+    fn path(&self, age: u32) -> PathBuf {
+        match age {
+            0 => self.folder.join(NAME),
+            age => self.folder.join(format!("{NAME}.{age}")),
+        }
+    }
+}
+
+fn line(record: Record<'_>, unrecorded: u64) -> io::Result<Vec<u8>> {
+    let cut = |text: &str| text.chars().take(TEXT).collect::<String>();
+    let line = Line {
+        time: Timestamp::now().to_string(),
+        what: record.what,
+        result: record.result,
+        address: record.address,
+        client: record.client.map(cut),
+        user: record.user.map(cut),
+        detail: record.detail.map(cut),
+        entry: record.entry,
+        unrecorded,
+    };
+    let mut line = serde_json::to_vec(&line).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn open(path: &Path) -> io::Result<File> {

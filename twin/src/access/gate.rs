@@ -248,6 +248,7 @@ impl Access {
             client: Some(login.client_id),
             user: login.user.or(certified),
             detail: granted.and_then(|granted| granted.credential.as_deref()),
+            ..Record::default()
         };
         match result {
             Ok(_) => self.audit.granted(record),
@@ -296,6 +297,9 @@ impl Observer for Access {
     fn changed(&self, twin: &Twin, effects: &Effects) {
         if !effects.edges.is_empty() {
             self.follow(twin);
+        }
+        if !effects.settled.is_empty() {
+            self.audit.settled(&effects.settled);
         }
     }
 }

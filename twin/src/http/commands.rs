@@ -25,7 +25,7 @@ use super::problem::Problem;
 use crate::access::{Record, Right};
 use crate::event::{CommandAsked, Event, Order, Priority};
 use crate::model::is_name;
-use crate::state::{Command, CommandId, CommandState, LONGEST_LIFE_MS, USUAL_LIFE_MS};
+use crate::state::{Command, CommandId, CommandState, Edge, LONGEST_LIFE_MS, USUAL_LIFE_MS};
 use view::{CommandView, Sight};
 
 pub(super) use view::{DesiredView, desired};
@@ -331,15 +331,10 @@ async fn asked(
 
 /// Whoever asks here may have seen what others wanted: the stamp is later than all of that.
 fn know_of_others(api: &Api, quarter: &str) {
-    let newest = {
-        let twin = api.status.twin.read();
-        let of_box = twin.edges().of_quarter(quarter);
-        let of_box = of_box.into_iter().flat_map(|edge| edge.commands());
-        let stamps = of_box.map(|command| &command.stamp);
-        stamps.max().cloned()
-    };
-    if let Some(stamp) = newest {
-        api.recorder.seen(&stamp);
+    let twin = api.status.twin.read();
+    let of_box = twin.edges().of_quarter(quarter);
+    for stamp in of_box.into_iter().flat_map(Edge::stamps) {
+        api.recorder.seen(stamp);
     }
 }
 

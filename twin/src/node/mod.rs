@@ -248,6 +248,7 @@ impl Node {
             quarters,
         );
         let audit = Arc::new(Audit::open(data.path())?);
+        audit.settled_before(&recovered.untold.settled);
         let access = Arc::new(Access::new(&config.mqtt, Arc::clone(&audit)));
         let intake = Arc::new(intake);
         access.follow(&twin.read());
@@ -328,11 +329,7 @@ impl Node {
             }
             None => None,
         };
-        let hlc = Hlc::new(
-            config.node.name.clone(),
-            twin.read().commands().newest_stamp(),
-            clock.now(),
-        );
+        let hlc = Hlc::new(config.node.name.clone(), twin.read().stamps(), clock.now());
         let recorder = Recorder::new(
             Arc::clone(&journal),
             engine.folded(),

@@ -108,6 +108,7 @@ impl Twin {
         self.clock.slows = (at > set.time).then_some((at, set.time));
         self.windows.shift_arrivals(step);
         self.commands.shift(step);
+        self.commands.bound_stamps(self.now);
         self.shift_ticks(step);
         self.windows.set_ahead(AHEAD_MS);
         let Some(since) = self.clock.guessed.take() else {

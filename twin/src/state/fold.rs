@@ -28,7 +28,7 @@ impl Twin {
             Event::PluginStarted(started) => self.started(started, effects),
             Event::PluginParked(parked) => self.park(parked),
             Event::Decided(decision) => self.decided(decision, effects),
-            Event::InterlocksPut(interlocks) => self.put_interlocks(interlocks),
+            Event::InterlocksPut(interlocks) => self.put_interlocks(interlocks, effects),
             Event::CommandAsked(asked) => self.ask(asked, effects),
             Event::CommandJudged(judged) => self.judge(judged, effects),
             Event::ClockSet(set) => self.set_clock(entry.at, set, effects),

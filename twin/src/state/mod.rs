@@ -30,7 +30,7 @@ use crate::windows::Windows;
 pub use clock::{Correction, NodeClock};
 pub use commands::{
     Asker, BadCommandId, Command, CommandId, CommandState, Commands, FINISHED, Judged,
-    LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN, TURNED_AWAY, USUAL_LIFE_MS,
+    LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN, Settlement, TURNED_AWAY, USUAL_LIFE_MS, Winner,
 };
 pub use edges::{Edge, Edges, Lost, MAX_ORDERS, OrdersTaken, Proof, Standing as EdgeStanding};
 pub use plugins::{
@@ -172,6 +172,8 @@ pub struct Effects {
     pub taken: Vec<OrderTaken>,
     /// Decisions of boxes, with their node and the position in its journal, for the audit.
     pub edge_decisions: Vec<(String, u64, Decision)>,
+    /// Commands that lost to another or to safety, boxes' too, for the audit.
+    pub settled: Vec<Settlement>,
 }
 
 impl Effects {
@@ -187,6 +189,7 @@ impl Effects {
         self.orders.clear();
         self.taken.clear();
         self.edge_decisions.clear();
+        self.settled.clear();
     }
 }
 

@@ -1,13 +1,12 @@
 //! Who may have a command: intents of plugins, wishes of persons, and what persons say of both.
 
-use super::rule::against;
+use super::rule::Winner;
 use super::{
-    Asker, Command, CommandId, CommandState, Hold, Intent, Judged, LONGEST_LIFE_MS, MAX_OPEN,
-    MAX_SEEN, MEMORY_MS, Seen, Target, USUAL_LIFE_MS, target,
+    Asker, Command, CommandId, CommandState, Intent, Judged, LONGEST_LIFE_MS, MAX_OPEN, MAX_SEEN,
+    MEMORY_MS, Seen, Target, USUAL_LIFE_MS, target,
 };
 use crate::event::{
-    CommandAsked, CommandGrant, CommandIntent, CommandJudged, Decision, Interlock, Judgement,
-    Priority, Stamp,
+    CommandAsked, CommandGrant, CommandIntent, CommandJudged, Decision, Judgement, Priority, Stamp,
 };
 use crate::model::Millis;
 use crate::state::{Effects, Twin};
@@ -18,12 +17,15 @@ const HOUR_MS: i64 = 3_600_000;
 pub(super) struct No {
     pub(super) state: CommandState,
     pub(super) reason: String,
+    /// What it lost to, where it may be.
+    pub(super) winner: Option<Winner>,
 }
 
 fn no(reason: String) -> No {
     No {
         state: CommandState::Refused,
         reason,
+        winner: None,
     }
 }
 
@@ -56,7 +58,7 @@ impl Twin {
         let grant = self.grant(decision, &intent.command).cloned();
         let command = self.intended(decision, index, intent, grant.as_ref());
         match self.admit_intent(&command, &key, grant.as_ref()) {
-            Err(No { state, reason }) => self.commands.turn_away(command, state, reason),
+            Err(no) => self.turn_away(command, no, effects),
             Ok(requires_approval) => {
                 let until = command.expires.max(self.now).plus(MEMORY_MS);
                 let at = self.now;
@@ -180,16 +182,18 @@ impl Twin {
                 grant.rate_per_hour
             )));
         }
-        match self.commands.holds.get(&target(command)) {
-            Some(hold) if hold.until > self.now => Err(No {
+        if let Some(hold) = self.held(command) {
+            return Err(No {
                 state: CommandState::Superseded,
                 reason: format!(
                     "command {} of a person counts until {}",
                     hold.id, hold.until
                 ),
-            }),
-            _ => Ok(grant.requires_approval),
+                winner: Some(self.winner(hold)),
+            });
         }
+        self.has_room(command, grant.requires_approval)?;
+        Ok(grant.requires_approval)
     }
 
     /// What every command must meet, a person's too.
@@ -204,7 +208,10 @@ impl Twin {
             return Err(no("the value is not a number".to_owned()));
         }
         if let Some(reason) = self.beyond_limits(command) {
-            return Err(no(reason));
+            return Err(No {
+                winner: Some(Winner::Safety),
+                ..no(reason)
+            });
         }
         if command.expires <= self.now {
             return Err(no(format!(
@@ -216,14 +223,24 @@ impl Twin {
             let days = LONGEST_LIFE_MS / (24 * HOUR_MS);
             return Err(no(format!("it expires later than {days} days from now")));
         }
-        let most = self.commands.open.len().max(self.commands.holds.len());
-        if most >= MAX_OPEN {
-            return Err(no(format!("{MAX_OPEN} commands are open already")));
-        }
         Ok(())
     }
 
-    fn kind_of(&self, command: &Command) -> Option<&str> {
+    /// Those that a command takes the place of make room for it.
+    fn has_room(&self, command: &Command, waits: bool) -> Result<(), No> {
+        let commands = &self.commands;
+        let open = commands.open.len() - self.replaced(command, waits).len();
+        let holds = match command.is_persons() && !commands.holds.contains_key(&target(command)) {
+            true => commands.holds.len(),
+            false => 0,
+        };
+        match open.max(holds) >= MAX_OPEN {
+            true => Err(no(format!("{MAX_OPEN} commands are open already"))),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn kind_of(&self, command: &Command) -> Option<&str> {
         let asset = self.assets.get(self.commanded(command)? as usize)?;
         Some(asset.kind())
     }
@@ -239,69 +256,16 @@ impl Twin {
         recent.count() as u64
     }
 
-    /// Why the operator's limits forbid the value.
-    fn beyond_limits(&self, command: &Command) -> Option<String> {
-        let kind = self.kind_of(command)?;
-        let mut limits = self.commands.interlocks.iter();
-        let limit = limits.find(|limit| {
-            limit.is_for(kind, &command.property)
-                && (limit.min.is_some_and(|min| command.value < min)
-                    || limit.max.is_some_and(|max| command.value > max))
-        })?;
-        let bound = |bound: Option<f64>| bound.map_or_else(|| "any".to_owned(), |b| b.to_string());
-        Some(format!(
-            "{} is not within {} and {} of the operator: {}",
-            command.value,
-            bound(limit.min),
-            bound(limit.max),
-            limit.reason
-        ))
-    }
-
     /// A command that was taken: those it replaces end, and it is sent unless it has to wait.
     fn enter(&mut self, command: Command, waits: bool, effects: &mut Effects) {
         let id = command.id;
-        self.supersede(&command, waits);
+        self.supersede(&command, waits, effects);
         if let Some(asset) = self.commanded(&command) {
             self.commands.by_asset.entry(asset).or_default().push(id);
         }
         self.commands.open.insert(id, command);
         if !waits {
             self.dispatch(id, effects);
-        }
-    }
-
-    /// Ends the other open commands of the same property. One that waits ends only those that wait
-    /// as well: what is sent counts until somebody approves something else.
-    fn supersede(&mut self, command: &Command, waits: bool) {
-        let Some(asset) = self.commanded(command) else {
-            return;
-        };
-        let open = self
-            .commands
-            .by_asset
-            .get(&asset)
-            .cloned()
-            .unwrap_or_default();
-        for other in open.into_iter().filter(|other| *other != command.id) {
-            let replaced = self.commands.open.get(&other).is_some_and(|other| {
-                other.property == command.property
-                    && (!waits || other.state == CommandState::Waiting)
-            });
-            if replaced {
-                let reason = self.why_superseded(command, other);
-                self.finish(other, CommandState::Superseded, reason);
-            }
-        }
-    }
-
-    fn why_superseded(&self, winner: &Command, loser: CommandId) -> String {
-        let hold = self.commands.holds.get(&target(winner));
-        let hold = hold.filter(|hold| hold.id == winner.id);
-        let loser = self.commands.open.get(&loser).filter(|l| l.is_persons());
-        match hold.zip(loser) {
-            Some((hold, loser)) => against(hold, loser),
-            None => format!("command {} is newer", winner.id),
         }
     }
 
@@ -319,20 +283,17 @@ impl Twin {
         let id = CommandId::asked_at(self.position);
         let command = Command {
             priority: asked.priority,
-            stamp: asked.stamp.clone(),
+            stamp: self.believed(&asked.stamp),
             ..self.fresh(id, place, asked.value, asked.expires, by)
         };
-        let admitted = self.admit(&command).and_then(|()| self.prevails(&command));
+        let admitted = self
+            .admit(&command)
+            .and_then(|()| self.prevails(&command))
+            .and_then(|()| self.has_room(&command, false));
         match admitted {
-            Err(No { state, reason }) => self.commands.turn_away(command, state, reason),
+            Err(no) => self.turn_away(command, no, effects),
             Ok(()) => {
-                let hold = Hold {
-                    id,
-                    until: command.expires,
-                    priority: command.priority,
-                    stamp: command.stamp.clone(),
-                };
-                self.commands.holds.insert(target(&command), hold);
+                self.hold(&command, effects);
                 self.enter(command, false, effects);
             }
         }
@@ -369,7 +330,7 @@ impl Twin {
                 "it was approved too late".to_owned(),
             );
         } else {
-            self.supersede(&command, false);
+            self.supersede(&command, false, effects);
             self.dispatch(id, effects);
         }
     }
@@ -396,18 +357,6 @@ impl Twin {
             if let Some(command) = finished.find(|command| command.id == id) {
                 command.judged = Some(judged);
             }
-        }
-    }
-
-    /// The operator's limits; open commands beyond them end.
-    pub(in crate::state) fn put_interlocks(&mut self, interlocks: &[Interlock]) {
-        self.commands.interlocks = interlocks.to_vec();
-        let open = self.commands.open.values();
-        let beyond: Vec<_> = open
-            .filter_map(|command| Some((command.id, self.beyond_limits(command)?)))
-            .collect();
-        for (id, reason) in beyond {
-            self.finish(id, CommandState::Refused, reason);
         }
     }
 }

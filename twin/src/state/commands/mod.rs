@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+pub use rule::{Settlement, Winner};
 pub use types::{Asker, BadCommandId, Command, CommandId, CommandState, Judged};
 
 use super::Twin;
@@ -211,15 +212,6 @@ impl Commands {
 
     fn count(&mut self, state: CommandState) {
         *self.ended.entry(state).or_default() += 1;
-    }
-
-    /// Keeps a command that is not carried out, with the reason.
-    fn turn_away(&mut self, mut command: Command, state: CommandState, reason: String) {
-        command.state = state;
-        command.reason = reason;
-        command.since = command.asked;
-        self.count(state);
-        keep(&mut self.turned_away, command, TURNED_AWAY);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands that may be sent: now or when an interlock lets them, again until the device reports.
 
+use super::rule::Winner;
 use super::{Command, CommandId, CommandState};
 use crate::event::Interlock;
 use crate::model::{Quality, Reading};
@@ -33,12 +34,17 @@ impl Twin {
         } else {
             CommandState::Sent
         };
-        if command.state != state {
+        let changes = command.state != state;
+        if changes {
             command.state = state;
             command.since = now;
         }
         if let Some(reason) = held {
             command.reason = reason;
+            let lost = changes.then(|| command.clone());
+            if let Some(lost) = lost {
+                self.settle(lost, Winner::Safety, effects);
+            }
             return;
         }
         command.reason.clear();

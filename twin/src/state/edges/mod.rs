@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, CommandId, Effects, Twin};
 use crate::event::{
-    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken, Removed,
+    Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken,
+    Removed, Stamp,
 };
 use crate::model::Millis;
 use crate::uplink::{Chain, Cursor, Echo, Health, JournalId};
@@ -242,6 +243,13 @@ impl Edge {
         known.chain(self.ahead.values())
     }
 
+    /// The stamps of what was wanted of the box, by whomever, that are remembered.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        let ahead = self.ahead.values().map(|command| &command.stamp);
+        let orders = self.orders.values().map(|order| &order.stamp);
+        self.replica.commands.stamps().chain(ahead).chain(orders)
+    }
+
     /// What the box is told.
     pub fn cursor(&self) -> Cursor {
         Cursor {
@@ -293,6 +301,12 @@ impl Twin {
         let boxes = self.edges.iter();
         let active = boxes.filter(|edge| edge.standing != Standing::Retired);
         std::iter::once(self).chain(active.map(Edge::replica))
+    }
+
+    /// All stamps that are remembered: this node has made or seen them.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        let of_boxes = self.edges.iter().flat_map(Edge::stamps);
+        self.commands.stamps().chain(of_boxes)
     }
 
     /// What the city has set of this box.

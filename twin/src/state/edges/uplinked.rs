@@ -4,7 +4,7 @@
 use super::{Edge, Lost, Proof, Standing, remember};
 use crate::event::{Decision, Digest, Entry, Event, Uplinked};
 use crate::model::{Millis, Observed};
-use crate::state::{Change, Effects, Twin};
+use crate::state::{Change, Effects, Settlement, Twin};
 use crate::uplink::{Batch, Chain};
 
 impl Twin {
@@ -92,6 +92,13 @@ impl Twin {
                 .edge_decisions
                 .push((node.clone(), position, decision));
         }
+        let settled = inner.settled.drain(..);
+        let own = settled.filter(|settled| settled.loser.quarter == edge.record.quarter);
+        effects.settled.extend(own.map(|settled| Settlement {
+            position: self.position,
+            node: node.clone(),
+            ..settled
+        }));
     }
 
     /// Moves an asset to where it said it is.
