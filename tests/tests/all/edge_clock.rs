@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use quartier_tests::{
-    City, Client, ConnectOptions, Node, NodeConfig, Packet, eventually, eventually_some, get,
-    health_plugin,
+    City, Client, ConnectOptions, Node, NodeConfig, Packet, WallClock, eventually, eventually_some,
+    get, has_faketime, health_plugin,
 };
 use quartier_twin::event::{Entry, Event, TimeSource};
 use quartier_twin::journal::{JournalFiles, Reader as _};
@@ -28,7 +27,8 @@ const NEAR: i64 = 3000;
 /// A box under a wall clock that the test sets.
 struct EdgeBox {
     node: Node,
-    /// Holds the wall clock's lead, and the file that NTP touches.
+    clock: WallClock,
+    /// Holds the file that NTP touches.
     folder: TempDir,
     heard: Client,
     said: Vec<Said>,
@@ -48,27 +48,17 @@ struct Said {
 impl EdgeBox {
     /// Starts with a wall clock so many seconds ahead; `None`, said on stderr, without libfaketime.
     fn start(config: NodeConfig, ahead: i64) -> Option<Self> {
-        let library = faketime()?;
+        let clock = WallClock::ahead(ahead)?;
         let folder = TempDir::new().unwrap();
-        lead(folder.path(), ahead);
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let env = [
-            ("LD_PRELOAD", library.display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE", path("lead")),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ("NO_FAKE_STAT", "1".to_owned()),
-            (
-                "QUARTIER_NODE__TIME_SYNCHRONISED_FILE",
-                path("synchronized"),
-            ),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let touched = folder.path().join("synchronized").display().to_string();
+        let mut env = clock.env();
+        env.push(("QUARTIER_NODE__TIME_SYNCHRONISED_FILE".to_owned(), touched));
         let node = Node::start(NodeConfig { env, ..config });
         let (mut heard, _) = Client::connect(node.mqtt(), &ConnectOptions::new("watch")).unwrap();
         heard.subscribe("twin/v1/#", 0).unwrap();
         Some(Self {
             node,
+            clock,
             folder,
             heard,
             said: Vec::new(),
@@ -79,7 +69,7 @@ impl EdgeBox {
     fn jump(&self, ahead: i64) {
         let jumps = || self.node.figure("quartier_clock_jumps_total");
         let before = jumps();
-        lead(self.folder.path(), ahead);
+        self.clock.set(ahead);
         eventually("the node sees the jump", WAIT, || {
             let seen = jumps();
             (seen > before).then_some(()).ok_or(format!("{seen} jumps"))
@@ -88,7 +78,7 @@ impl EdgeBox {
 
     /// NTP sets the wall clock right.
     fn synchronise(&self) {
-        lead(self.folder.path(), 0);
+        self.clock.set(0);
         fs::write(self.folder.path().join("synchronized"), "").unwrap();
     }
 
@@ -120,7 +110,7 @@ impl EdgeBox {
         })
     }
 
-    fn clock(&self) -> (String, String) {
+    fn clock_part(&self) -> (String, String) {
         let ready = get(self.node.http(), "/readyz").unwrap().json().unwrap();
         let parts = ready["parts"].as_array().cloned().unwrap_or_default();
         let part = parts.into_iter().find(|part| part["name"] == "clock");
@@ -131,7 +121,7 @@ impl EdgeBox {
 
     fn knows(&self, source: &str) {
         eventually("the time is known", WAIT, || {
-            let (state, detail) = self.clock();
+            let (state, detail) = self.clock_part();
             let known = state == "ok" && detail.contains(source);
             known.then_some(()).ok_or(detail)
         });
@@ -141,23 +131,6 @@ impl EdgeBox {
             (known == 1.0).then_some(()).ok_or(known.to_string())
         });
     }
-}
-
-fn faketime() -> Option<PathBuf> {
-    let places = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut places = places.map(|place| place.path().join("faketime/libfaketimeMT.so.1"));
-    let found = places.find(|path| path.is_file());
-    if found.is_none() {
-        eprintln!("SKIPPED: libfaketime is missing: apt-get install faketime");
-    }
-    found
-}
-
-/// Sets the wall clock so many seconds ahead; at once, as a reader must not find half a file.
-fn lead(folder: &Path, ahead: i64) {
-    let new = folder.join("new");
-    fs::write(&new, format!("{ahead:+}\n")).unwrap();
-    fs::rename(new, folder.join("lead")).unwrap();
 }
 
 fn read(topic: &str, payload: &[u8]) -> Option<Said> {
@@ -200,7 +173,7 @@ fn jumps_and_is_told_by_ntp(ahead: i64) {
     let Some(mut edge) = EdgeBox::start(config, ahead) else {
         return;
     };
-    assert_eq!(edge.clock().0, "degraded");
+    assert_eq!(edge.clock_part().0, "degraded");
     let mut sent = vec![edge.publish(0)];
     for jump in [3 * HOUR, -2 * DAY, 5 * HOUR] {
         edge.jump(ahead + jump);
@@ -266,7 +239,7 @@ fn a_box_three_hours_ahead_keeps_order_through_jumps_and_corrects_when_ntp_tells
 }
 
 fn is_told_by_the_city(ahead: i64) {
-    if faketime().is_none() {
+    if !has_faketime() {
         return;
     }
     // Free now, and the same after the restart.
@@ -281,7 +254,7 @@ fn is_told_by_the_city(ahead: i64) {
     };
     let sent = edge.publish(7);
     edge.said("bare", "the guess", |said| !said.is_empty());
-    assert_eq!(edge.clock().0, "degraded");
+    assert_eq!(edge.clock_part().0, "degraded");
     city.node.restart();
     edge.knows("city");
     let bare = edge.said("bare", "the correction", |said| said.len() > 1);
