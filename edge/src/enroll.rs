@@ -97,7 +97,7 @@ fn enroll(args: &EnrollArgs) -> Result<()> {
 }
 
 fn ask(args: &EnrollArgs, csr: String) -> Result<EnrolAnswer> {
-    let url = args.city.join("api/v1/edges/enrol")?;
+    let url = below(&args.city);
     let mac = args.token.key().sign(Purpose::Ask, &csr);
     let id = args.token.id.clone();
     let body = serde_json::to_vec(&EnrolAsk { id, csr, mac })?;
@@ -125,6 +125,15 @@ fn ask(args: &EnrollArgs, csr: String) -> Result<EnrolAnswer> {
         bail!("{url}: {}", detail.unwrap_or(status.as_str()));
     }
     serde_json::from_slice(&body).with_context(|| format!("{url}: the answer is not understood"))
+}
+
+/// Where boxes enrol; the city may be below a path, as it is for `quartier --node`.
+fn below(city: &Url) -> Url {
+    let mut url = city.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["api", "v1", "edges", "enrol"]);
+    }
+    url
 }
 
 fn understood(token: &Token, answer: &EnrolAnswer) -> Result<Identity> {
@@ -197,7 +206,11 @@ fn configuration(identity: &Identity, host: &str, data: &Path) -> String {
          # What is kept while the city cannot be reached, and what happens when it is full:\n\
          # \"refuse\" (devices wait) or \"drop_oldest\".\n\
          [journal]\nquota_bytes = 4_000_000_000\nwhen_full = \"refuse\"\nkeep_bytes = 200_000_000\n\
-         segment_bytes = 16_777_216\n\n\
+         segment_bytes = 16_777_216\n\
+         # Milliseconds between two syncs, each of which wears the card; 250 is usual on a box. A\n\
+         # device waits about so long at most for its PUBACK, which follows the sync: a power cut\n\
+         # loses only what had none, and QoS 0 never has one.\n\
+         # sync_ms = 250\n\n\
          [[quarter]]\nid = {id}\nname = {name}\ntimezone = {timezone}\n",
         quarter = identity.quarter,
         node = quoted(&identity.node),
@@ -217,4 +230,20 @@ fn configuration(identity: &Identity, host: &str, data: &Path) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn a_city_below_a_path_is_asked_below_it() {
+        for (city, asked) in [
+            ("http://h:1", "http://h:1/api/v1/edges/enrol"),
+            ("https://h/city", "https://h/city/api/v1/edges/enrol"),
+            ("https://h/city/", "https://h/city/api/v1/edges/enrol"),
+        ] {
+            assert_eq!(below(&city.parse().unwrap()).as_str(), asked);
+        }
+    }
 }

@@ -12,18 +12,27 @@ pub(super) fn run(path: &Path, rules: Option<Option<&str>>, json: bool) -> Outco
         let config = Config::load(path).map_err(Failure::usage)?;
         return super::rules::print(&config.mqtt, user, json);
     }
-    let checked = check(path);
+    let (checked, warnings) = match Config::load(path) {
+        Ok(config) => (check(path, &config), config.warnings()),
+        Err(error) => (vec![Err(error.to_string())], Vec::new()),
+    };
     if json {
         let errors: Vec<String> = checked
             .iter()
             .flat_map(|r| r.as_ref().err())
             .cloned()
             .collect();
-        let report = serde_json::json!({ "file": path, "ok": errors.is_empty(), "errors": errors });
+        let ok = errors.is_empty();
+        let report = serde_json::json!({
+            "file": path, "ok": ok, "errors": errors, "warnings": warnings,
+        });
         println!("{report}");
     } else {
         for line in checked.iter().flatten() {
             println!("{line}");
+        }
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
         }
     }
     let errors: Vec<String> = checked.into_iter().filter_map(Result::err).collect();
@@ -34,11 +43,7 @@ pub(super) fn run(path: &Path, rules: Option<Option<&str>>, json: bool) -> Outco
 }
 
 /// A line for what is right, an error for what is not; all errors, not the first only.
-fn check(path: &Path) -> Vec<Result<String, String>> {
-    let config = match Config::load(path) {
-        Ok(config) => config,
-        Err(error) => return vec![Err(error.to_string())],
-    };
+fn check(path: &Path, config: &Config) -> Vec<Result<String, String>> {
     let mut report = vec![Ok(format!(
         "{}: node {} ({}), data in {}",
         path.display(),

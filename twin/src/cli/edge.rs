@@ -1,9 +1,11 @@
 //! `quartier edge`: the boxes of a city: invite, look at, drain, retire.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use jiff::{SpanRound, Timestamp, Unit};
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::node_client::NodeArgs;
@@ -14,7 +16,8 @@ const PATH: [&str; 3] = ["api", "v1", "edges"];
 /// The boxes of a city.
 #[derive(Debug, Subcommand)]
 pub(super) enum EdgeCommand {
-    /// Invite a box: prints what to type there. The token gives it its identity, once.
+    /// Invite a box: prints a token that gives it its identity, once, and on stderr what to type
+    /// there.
     #[command(visible_alias = "enroll")]
     Invite(InviteArgs),
     /// Print the boxes: how far the city has what they wrote, and how they are.
@@ -120,10 +123,28 @@ fn invite(args: &InviteArgs) -> Outcome {
         println!("{answer}");
         return Ok(());
     }
-    println!("{}", text(&answer["token"]));
-    eprintln!("good once, until {}; on the box:", text(&answer["expires"]));
-    eprintln!("  quartier-edge enroll --city URL-OF-THIS-CITY --token TOKEN");
+    let token = text(&answer["token"]);
+    println!("{token}");
+    let (city, expires) = (args.node.url(), text(&answer["expires"]));
+    eprintln!("good once, until {expires}; on the box:");
+    eprintln!("  quartier-edge enroll --city {city} --token {token}");
+    if is_loopback(city) {
+        eprintln!("but {city} is this machine: elsewhere --city is the city as the box reaches it");
+    }
+    if let Some(other) = answer["replaces"].as_str() {
+        eprintln!(
+            "this retires {other}, the box of {} now, for ever; what it has not sent by then never \
+             comes: first `quartier edge drain {other} --why \"is replaced\"`",
+            args.quarter
+        );
+    }
     Ok(())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 fn judge(args: &JudgeArgs, what: &str) -> Outcome {
@@ -321,5 +342,25 @@ fn text(value: &Value) -> String {
         // What a box says of itself goes to a terminal.
         Value::String(text) => text.replace(char::is_control, " "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn an_address_of_this_machine_is_none_for_a_box() {
+        for (url, here) in [
+            ("http://127.0.0.1:8080/", true),
+            ("http://127.1.2.3/", true),
+            ("http://[::1]:8080/", true),
+            ("http://LOCALHOST/", true),
+            ("https://city.example:8443/", false),
+            ("http://192.168.0.7:8080/", false),
+            ("http://[2001:db8::1]/", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), here, "{url}");
+        }
     }
 }

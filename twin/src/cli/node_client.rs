@@ -55,6 +55,11 @@ pub(super) struct NodeClient {
 }
 
 impl NodeArgs {
+    /// Address of the node's API.
+    pub(super) fn url(&self) -> &Url {
+        &self.node
+    }
+
     /// A client of that node; nothing is sent yet.
     pub(super) fn client(&self) -> Result<NodeClient, Failure> {
         if self.node.cannot_be_a_base() || !matches!(self.node.scheme(), "http" | "https") {

@@ -283,3 +283,47 @@ fn an_interlock_is_read_as_it_stands() {
         ("wallbox".to_owned(), "hot".to_owned())
     );
 }
+
+#[test]
+fn a_city_that_enrols_boxes_and_cannot_let_them_in_warns_by_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = |name: &str| {
+        let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("ca.crt"), certified.cert.pem()).unwrap();
+        path.join("ca.crt").display().to_string()
+    };
+    let (own, other) = (ca("own"), ca("other"));
+    let edge = format!("[edge]\nca_dir = \"{}/own\"\n", folder.path().display());
+    let tls = |ca: &str| {
+        format!(
+            "[mqtt]\ntls_listen = \"127.0.0.1:1\"\ncert_file = \"c\"\nkey_file = \"k\"\n\
+             client_ca_file = \"{ca}\"\n"
+        )
+    };
+    let only_https = tls(&own)
+        .replace("[mqtt]\n", "[http]\n")
+        .replace("cert_file", "[mqtt]\ncert_file");
+    for (more, keys) in [
+        (String::new(), &[][..]),
+        (
+            edge.clone(),
+            &["mqtt.tls_listen", "mqtt.client_ca_file"][..],
+        ),
+        (edge.clone() + &tls(&own), &[][..]),
+        (edge.clone() + &tls(&other), &["mqtt.client_ca_file"][..]),
+        (edge.clone() + &only_https, &["mqtt.tls_listen"][..]),
+        (
+            edge.clone() + "[mqtt]\nexternal = \"mqtt://b:1883\"\n",
+            &["mqtt.external"][..],
+        ),
+    ] {
+        let warnings = load(&format!("{SMALL}{more}"), &[]).unwrap().warnings();
+        let named: Vec<_> = warnings
+            .iter()
+            .filter_map(|w| w.split(':').next())
+            .collect();
+        assert_eq!(named, keys, "{more}");
+    }
+}

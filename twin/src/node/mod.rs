@@ -205,6 +205,9 @@ impl Node {
         outfit: Outfit,
     ) -> Result<Self, StartError> {
         let started = Instant::now();
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         let tls = load_tls(&config.mqtt)?;
         let door = Door::open(config, tls.as_ref()).await?;
         let http = Ports::of_http(config, tls.as_ref()).await?;

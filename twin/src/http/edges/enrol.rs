@@ -43,6 +43,10 @@ pub(in crate::http) struct Invited {
     token: String,
     /// Not good from then on, RFC 3339.
     expires: String,
+    /// The box that has the quarter now: it is retired, for ever, as soon as the invited one
+    /// enrols, and what it has not sent by then never comes. Null: there is none, or the invited
+    /// one itself has it.
+    replaces: Option<String>,
 }
 
 /// Invites a box: the answer has a token that gives it its identity, once.
@@ -90,6 +94,7 @@ pub(in crate::http) async fn invite(
     }
     // Whether there is an authority at all is known before somebody walks to the box.
     authority(&api).await?;
+    let replaces = other_box(&api, &wanted);
     let by = caller.0.name().to_owned();
     let invitation = Invitation {
         node: wanted.node.clone(),
@@ -107,6 +112,7 @@ pub(in crate::http) async fn invite(
     Ok(Json(Invited {
         token: token.to_string(),
         expires: expires.to_string(),
+        replaces,
     }))
 }
 
@@ -171,6 +177,14 @@ fn quarter_of(api: &Api, node: &str) -> Option<String> {
     let twin = api.status.twin.read();
     let edge = twin.edges().get(node)?;
     Some(edge.record.quarter.clone())
+}
+
+/// The box of the quarter, where it is not the invited one.
+fn other_box(api: &Api, wanted: &Invite) -> Option<String> {
+    let twin = api.status.twin.read();
+    let edge = twin.edges().of_quarter(&wanted.quarter)?;
+    let node = &edge.record.node;
+    (*node != wanted.node).then(|| node.clone())
 }
 
 fn identity(api: &Api, node: String, quarter: String, certificate: String, ca: String) -> Identity {
