@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::http::{get, send};
 use crate::lab::Api;
 use crate::node::{Node, NodeConfig, quartier, quartier_edge};
-use crate::process::run;
+use crate::process::{Finished, run};
 use crate::wait::eventually;
 
 /// Longest run of a command.
@@ -111,6 +111,14 @@ impl City {
             city: self.mqtts,
             folder,
         }
+    }
+
+    /// `quartier ARGS`, as its operator calls it.
+    pub fn cli(&self, args: &[&str]) -> Finished {
+        let mut command = Command::new(quartier());
+        command.args(args).arg("--node");
+        command.arg(format!("http://{}", self.node.http()));
+        run(command.env("QUARTIER_TOKEN", TOKEN), PATIENCE)
     }
 
     /// The city's API as its operator calls it.
