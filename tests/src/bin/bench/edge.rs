@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use quartier_tests::{
-    City, Client, ConnectOptions, EPOCH_MS, Node, NodeConfig, Packet, component, eventually,
+    City, Client, ConnectOptions, EPOCH_MS, Node, NodeConfig, Packet, component, data, eventually,
     free_address, pause, quartier_edge, resident_bytes,
 };
 use serde_json::Value;
@@ -21,8 +21,10 @@ use crate::table::Table;
 
 const BOX: &str = "box-1";
 const QUARTER: &str = "dresden-ost";
-/// Readings of a publish: a device with ten metrics.
+/// Readings of a publish: a sound meter that sends every ten seconds what each second was.
 const PACK: u64 = 10;
+/// Between the beginnings of two devices in the recorded levels, seconds.
+const APART: u64 = 211;
 const IN_FLIGHT: usize = 200;
 /// Between two live readings.
 const LIVE: Duration = Duration::from_millis(100);
@@ -97,7 +99,8 @@ fn catch_up(table: &mut Table, readings: u64) -> Result<()> {
         ..city.enrol(BOX, QUARTER).config()
     });
     city.node.kill9();
-    backlog(edge.mqtt(), readings)?;
+    let (levels, of) = levels()?;
+    backlog(edge.mqtt(), readings, &levels)?;
     edge.settle();
     let head = edge.figure("quartier_journal_position") as u64;
     city.node.restart();
@@ -125,7 +128,7 @@ fn catch_up(table: &mut Table, readings: u64) -> Result<()> {
         "readings/s",
         ">= 50,000",
         &format!(
-            "{readings} readings in {head} entries, over TLS, from the first batch to the last"
+            "{readings} readings ({of}) in {head} entries, over TLS, from the first batch to the last"
         ),
     );
     table.one(
@@ -138,21 +141,34 @@ fn catch_up(table: &mut Table, readings: u64) -> Result<()> {
     Ok(())
 }
 
-/// Ten readings a publish, QoS 1, each device a second apart.
-fn backlog(server: SocketAddr, readings: u64) -> Result<()> {
+/// Sound levels, dB(A), a second apart, and what they are: recorded ones where there are any.
+fn levels() -> Result<(Vec<f64>, &'static str)> {
+    let Some(folder) = data("noise") else {
+        let made = (0..21_600).map(|n| 40.0 + f64::from(n % 97) / 7.0);
+        return Ok((made.collect(), "made sound levels"));
+    };
+    let mut rows = csv::Reader::from_path(folder.join("laeq_1s_first_6h.csv"))?;
+    let mut levels = Vec::new();
+    for row in rows.records() {
+        levels.push(row?.get(1).context("a row without a level")?.parse()?);
+    }
+    Ok((levels, "recorded sound levels"))
+}
+
+/// A hundred sound meters, QoS 1, each with a reading a second of `levels` over and over.
+fn backlog(server: SocketAddr, readings: u64, levels: &[f64]) -> Result<()> {
     let (mut client, _) = Client::connect(server, &ConnectOptions::new("backlog"))?;
     let (mut waiting, mut number) = (0, 0u64);
     while number * PACK < readings || waiting > 0 {
         while waiting < IN_FLIGHT && number * PACK < readings {
             let device = number % 100;
-            let start = EPOCH_MS / 1000 + number / 100 * PACK;
-            let values: Vec<String> = (0..PACK)
-                .map(|n| {
-                    format!(
-                        "{{\"n\":\"temperature\",\"v\":{},\"t\":{}}}",
-                        20 + n % 7,
-                        start + n
-                    )
+            let second = number / 100 * PACK;
+            let values: Vec<String> = (second..second + PACK)
+                .map(|second| {
+                    let at = (second + device * APART) % levels.len() as u64;
+                    let level = levels.get(at as usize).copied().unwrap_or_default();
+                    let time = EPOCH_MS / 1000 + second;
+                    format!("{{\"n\":\"laeq\",\"v\":{level},\"t\":{time}}}")
                 })
                 .collect();
             let payload = format!("[{}]", values.join(","));
