@@ -1,8 +1,10 @@
 //! mosquitto, the server, as Debian ships it: a broker elsewhere.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -69,11 +71,24 @@ impl Mosquitto {
     }
 }
 
-/// An address on this machine that was free a moment ago.
+/// Below the ports that the kernel gives to whoever connects: one of those may be taken between the
+/// look and the use.
+const PORTS: Range<u16> = 22_000..32_000;
+
+/// An address on this machine that is free, and given to nobody else in this process.
 pub fn free_address() -> SocketAddr {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let address = TcpListener::bind(any).and_then(|listener| listener.local_addr());
-    address.unwrap_or_else(|error| panic!("no port: {error}"))
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests of several processes begin at different ones.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in PORTS {
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (number % PORTS.len() as u32) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port of {PORTS:?} is free")
 }
 
 fn run(folder: &Path, address: SocketAddr) -> Process {

@@ -97,7 +97,8 @@ impl Source for JournalFeed {
                 self.position = position;
                 // The engine logs and counts an entry that cannot be decoded.
                 if let Ok(entry) = postcard::from_bytes::<Entry<'_>>(bytes) {
-                    points(&twin, (&twin, position), &entry.event, out);
+                    let correction = || twin.clock().correction(position);
+                    points(&twin, correction, &entry.event, out);
                 }
             }
             drop(twin);
@@ -111,13 +112,12 @@ impl Source for JournalFeed {
     }
 }
 
-/// `home` and `position`: the twin and the place of the journal that the event is of.
-fn points(twin: &Twin, (home, position): (&Twin, u64), event: &Event<'_>, out: &mut Lines) {
+/// `correction`: what is to be added to guessed times of the event's entry.
+fn points(twin: &Twin, correction: impl Fn() -> Option<i64>, event: &Event<'_>, out: &mut Lines) {
     match event {
         Event::Observed(observed) => observed_points(twin, observed, 0, out),
         Event::Untimed(observed) => {
-            let correction = home.clock().correction(position).unwrap_or(0);
-            observed_points(twin, observed, correction, out);
+            observed_points(twin, observed, correction().unwrap_or(0), out);
         }
         Event::Decided(decision) if decision.stage.acts() => derived_points(twin, decision, out),
         Event::Uplinked(uplinked) => uplinked_points(twin, uplinked, out),
@@ -146,7 +146,7 @@ fn uplinked_points(twin: &Twin, uplinked: &Uplinked<'_>, out: &mut Lines) {
             _ => false,
         };
         if own {
-            points(twin, (edge.replica(), position), &entry.event, out);
+            points(twin, || edge.correction(position), &entry.event, out);
         }
     }
 }

@@ -28,6 +28,8 @@ const BEHIND: u64 = 2_000;
 const VALUES: Duration = Duration::from_millis(250);
 /// Between two batches that are not full: a reading waits so long at most, and a batch has many.
 const LINGER: Duration = Duration::from_millis(50);
+/// After a connection the time is learned and told of before entries, whose times may be guessed.
+const TIME: Duration = Duration::from_secs(2);
 /// Batches that the city has not told of: taken, maybe, and not folded.
 const UNFOLDED: usize = 8;
 /// Messages of news on their way.
@@ -46,6 +48,8 @@ struct Sending {
     state: Option<StateWriter>,
     stated: u64,
     next_batch: Instant,
+    /// Entries with guessed times wait until then for the time.
+    time_due: Instant,
     next_values: Instant,
     next_health: Instant,
 }
@@ -136,6 +140,7 @@ impl Uplink {
             state: None,
             stated: 0,
             next_batch: now,
+            time_due: now + TIME,
             next_values: now,
             next_health: now,
         })
@@ -145,6 +150,11 @@ impl Uplink {
     fn bits_per_s(&self) -> u64 {
         let set = self.handles.status.twin.read().settings().bits_per_s;
         set.unwrap_or(self.configured.bits_per_s)
+    }
+
+    fn guesses(&self) -> bool {
+        let twin = self.handles.status.twin.read();
+        twin.clock().guessed_since().is_some()
     }
 
     fn health_every(&self) -> Duration {
@@ -184,6 +194,10 @@ impl Uplink {
         // What is on the city's disk and not folded would make news wait there.
         let room = batches < sending.pace.window() && sending.ends.len() < UNFOLDED;
         if !room || !free || now < sending.next_batch {
+            return Ok(false);
+        }
+        if now < sending.time_due && self.guesses() {
+            sending.next_batch = now + LINGER;
             return Ok(false);
         }
         let bytes = sending.pace.bytes();

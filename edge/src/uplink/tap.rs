@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use quartier_twin::engine::Observer;
 use quartier_twin::event::{Digest, OrderTaken};
-use quartier_twin::state::{Alert, AlertKey, CommandId, Effects, Twin};
+use quartier_twin::state::{Alert, AlertKey, CommandId, Correction, Effects, Twin};
 use quartier_twin::uplink::{News, NewsValue};
 use tokio::sync::Notify;
 
@@ -36,6 +36,9 @@ struct Waiting {
     commands: BTreeSet<CommandId>,
     values: HashSet<u32>,
     orders: Vec<OrderTaken>,
+    corrections: Vec<Correction>,
+    /// Where the newest correction was made that is told or waits.
+    corrected: u64,
     checkpoints: VecDeque<(u64, Digest)>,
     /// The city wants the state itself of the next checkpoint.
     wants_state: bool,
@@ -58,6 +61,7 @@ impl Observer for Tap {
         }
         waiting.checkpoint(twin);
         waiting.orders.extend(effects.taken.iter().cloned());
+        waiting.correct(twin);
         if waiting.is_urgent() {
             self.urgent.notify_one();
         }
@@ -66,7 +70,20 @@ impl Observer for Tap {
 
 impl Waiting {
     fn is_urgent(&self) -> bool {
-        !(self.alerts.is_empty() && self.commands.is_empty() && self.orders.is_empty())
+        !(self.alerts.is_empty()
+            && self.commands.is_empty()
+            && self.orders.is_empty()
+            && self.corrections.is_empty())
+    }
+
+    fn correct(&mut self, twin: &Twin) {
+        let all = twin.clock().corrections().rev();
+        let mut new: Vec<_> = all
+            .take_while(|found| found.until > self.corrected)
+            .collect();
+        new.reverse();
+        self.corrected = new.last().map_or(self.corrected, |newest| newest.until);
+        self.corrections.extend(new);
     }
 
     fn checkpoint(&mut self, twin: &Twin) {
@@ -149,6 +166,7 @@ impl Tap {
         let alerts = std::mem::take(&mut waiting.alerts);
         let commands = std::mem::take(&mut waiting.commands);
         let orders = std::mem::take(&mut waiting.orders);
+        let corrections = std::mem::take(&mut waiting.corrections);
         if whole {
             let all = twin.alerts().iter();
             news.alerts = all
@@ -156,6 +174,7 @@ impl Tap {
                 .collect();
             news.commands = twin.commands().open().cloned().collect();
             news.orders = twin.orders_taken().recent().cloned().collect();
+            news.corrections = twin.clock().corrections().copied().collect();
         } else {
             news.alerts = alerts.into_iter().collect();
             let known = commands
@@ -163,6 +182,7 @@ impl Tap {
                 .filter_map(|id| twin.commands().get(id));
             news.commands = known.cloned().collect();
             news.orders = orders;
+            news.corrections = corrections;
         }
         let some: Vec<u32> = waiting.values.iter().copied().take(VALUES).collect();
         for stream in some {

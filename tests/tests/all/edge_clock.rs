@@ -2,13 +2,12 @@
 //! clock goes on. Readings stay in order and whole; when the time is known they are corrected and
 //! marked, in the box and in the city.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use quartier_tests::{
-    City, Client, ConnectOptions, Node, NodeConfig, Packet, WallClock, eventually, eventually_some,
-    get, health_plugin,
+    City, Client, ConnectOptions, Influx1, Node, NodeConfig, Packet, WallClock, eventually,
+    eventually_some, free_address, get, health_plugin,
 };
 use quartier_twin::event::{Entry, Event, TimeSource};
 use quartier_twin::journal::{JournalFiles, Reader as _};
@@ -100,6 +99,19 @@ impl EdgeBox {
             let of: Vec<_> = said.iter().filter(|s| s.asset == asset).cloned().collect();
             enough(&of).then_some(of)
         })
+    }
+
+    /// Readings without a time, as many as the city takes some time for.
+    fn publish_many(&self) {
+        let options = ConnectOptions::new("many");
+        let (mut device, _) = Client::connect(self.node.mqtt(), &options).unwrap();
+        let topic = format!("dt/{QUARTER}/many/uptime");
+        for value in 0..20_000 {
+            device.publish(&topic, value.to_string().as_bytes(), None, false);
+        }
+        device.flush().unwrap();
+        // It comes behind them.
+        device.publish_all(&[(&*topic, "20000")]).unwrap();
     }
 
     fn clock(&self) -> (String, String) {
@@ -234,11 +246,13 @@ fn is_told_by_the_city(ahead: i64) {
     if WallClock::ahead(0).is_none() {
         return;
     }
-    // Free now, and the same after the restart.
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let mqtts = port.local_addr().unwrap();
-    drop(port);
-    let mut city = City::start(NodeConfig::of(QUARTER), mqtts);
+    let mqtts = free_address();
+    let influx = Influx1::start();
+    let config = NodeConfig {
+        influx: influx.as_ref().map(Influx1::config),
+        ..NodeConfig::of(QUARTER)
+    };
+    let mut city = City::start(config, mqtts);
     let identity = city.enrol("box-1", QUARTER);
     city.node.terminate();
     let Some(mut edge) = EdgeBox::start(identity.config(), ahead) else {
@@ -247,6 +261,7 @@ fn is_told_by_the_city(ahead: i64) {
     let sent = edge.publish(7);
     edge.said("bare", "the guess", |said| !said.is_empty());
     assert_eq!(edge.clock().0, "degraded");
+    edge.publish_many();
     city.node.restart();
     edge.knows("city");
     let bare = edge.said("bare", "the correction", |said| said.len() > 1);
@@ -270,6 +285,21 @@ fn is_told_by_the_city(ahead: i64) {
     });
     let position = city.edge("box-1")["position"].as_u64().unwrap_or_default();
     city.is_equal("box-1", position, WAIT);
+    let Some(influx) = influx else { return };
+    city.node.delivered(WAIT);
+    let devices = "\"device\" = 'bare' OR \"device\" = 'many'";
+    let points = influx.query(&format!(
+        "SELECT \"uptime\" FROM \"device\" WHERE {devices}"
+    ));
+    let points = points[0]["values"].as_array().into_iter().flatten();
+    let times: Vec<_> = points.filter_map(|point| point[0].as_i64()).collect();
+    let right = sent - NEAR..now + NEAR;
+    let wrong = times.iter().filter(|time| !right.contains(*time)).count();
+    assert!(
+        times.len() > 10 && wrong == 0,
+        "{wrong} of {} wrong",
+        times.len()
+    );
 }
 
 #[test]

@@ -49,6 +49,14 @@ pub struct Correction {
     pub at: Millis,
 }
 
+impl Correction {
+    /// What is to be added to the guessed times of an entry, milliseconds; `None`: it is another's.
+    pub fn offset(&self, position: u64) -> Option<i64> {
+        let here = (self.since..self.until).contains(&position);
+        here.then_some(self.offset_ms)
+    }
+}
+
 impl NodeClock {
     /// Position from which on times are guessed; `None`: the time is known.
     pub fn guessed_since(&self) -> Option<u64> {
@@ -68,9 +76,8 @@ impl NodeClock {
     /// What is to be added to the times of the `Untimed` readings of an entry, milliseconds;
     /// `None`: not known, or not any more.
     pub fn correction(&self, position: u64) -> Option<i64> {
-        let of = |c: &&Correction| (c.since..c.until).contains(&position);
-        let found = self.corrections.iter().rev().find(of);
-        found.map(|correction| correction.offset_ms)
+        let mut newest = self.corrections.iter().rev();
+        newest.find_map(|correction| correction.offset(position))
     }
 
     /// The time at an entry: [`Clock`](crate::clock::Clock) lets entries run at half the speed

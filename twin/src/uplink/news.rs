@@ -11,7 +11,7 @@ use super::chain::JournalId;
 use super::squeeze::{MAX_BYTES, UplinkError, pack, unpack};
 use crate::event::{OrderTaken, Stage};
 use crate::model::{Millis, Place, Quality};
-use crate::state::{Alert, AlertKey, Command};
+use crate::state::{Alert, AlertKey, Command, Correction};
 
 const VERSION: u8 = 2;
 
@@ -34,6 +34,8 @@ pub struct News {
     pub commands: Vec<Command>,
     /// Orders taken.
     pub orders: Vec<OrderTaken>,
+    /// What became known of times that were guessed.
+    pub corrections: Vec<Correction>,
     /// Newest values.
     pub values: Vec<NewsValue>,
     /// How the box is.

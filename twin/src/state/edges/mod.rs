@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, CommandId, Effects, Twin};
+use super::{Command, CommandId, Correction, Effects, Twin};
 use crate::event::{
     Digest, EdgeEnrolled, EdgeJudged, EdgeJudgement, EdgeOrdered, EdgeSettings, OrderTaken,
     Removed, Stamp,
@@ -114,6 +114,8 @@ pub struct Edge {
     told: u64,
     /// Commands that news told and the replica has not come to.
     ahead: BTreeMap<CommandId, Command>,
+    /// Corrections of guessed times that news told; the replica has those it has come to.
+    corrections: VecDeque<Correction>,
     /// How it is.
     health: Option<Health>,
     /// What it is to do and has not taken, by number.
@@ -152,6 +154,7 @@ impl Edge {
             head: 0,
             told: 0,
             ahead: BTreeMap::new(),
+            corrections: VecDeque::new(),
             health: None,
             orders: BTreeMap::new(),
             outcomes: VecDeque::new(),
@@ -203,6 +206,16 @@ impl Edge {
     /// When the box was heard last, by both clocks.
     pub fn heard(&self) -> Option<Echo> {
         self.heard
+    }
+
+    /// What is to be added to the times of the `Untimed` readings of an entry of the box, also
+    /// where the city knows of it before it has come to the correction.
+    pub fn correction(&self, position: u64) -> Option<i64> {
+        let told = || {
+            let mut told = self.corrections.iter().rev();
+            told.find_map(|correction| correction.offset(position))
+        };
+        self.replica.clock().correction(position).or_else(told)
     }
 
     /// How it is, as it said.

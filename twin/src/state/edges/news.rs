@@ -3,7 +3,7 @@
 //! News never touches the replica. What it says comes again with the ordered entries and then
 //! changes nothing: values are equal by time, alerts and commands by `told`.
 
-use super::{Edge, Standing};
+use super::{Edge, Standing, remember};
 use crate::event::EdgeNews;
 use crate::state::{Alert, AlertKey, Effects, Twin};
 use crate::uplink::{Echo, News, NewsValue};
@@ -43,6 +43,11 @@ impl Twin {
         }
         for taken in &news.orders {
             edge.took(taken, effects);
+        }
+        for correction in &news.corrections {
+            if !edge.corrections.contains(correction) {
+                remember(&mut edge.corrections, *correction);
+            }
         }
         for value in &news.values {
             self.hear_value(&edge.record.quarter, value, effects);
