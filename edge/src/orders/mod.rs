@@ -86,8 +86,8 @@ impl Orders {
         }
     }
 
-    /// Whether an order was not taken yet. One that was recorded when its connection ended may not
-    /// be folded: then it counts as new only for whoever does not wait.
+    /// Whether an order was not taken yet. Waits for the fold first: an order that was recorded just
+    /// before its connection ended would look new otherwise, and be taken twice.
     async fn is_new(&self, lane: Lane, number: u64) -> bool {
         self.handles.recorder.settled().await;
         number > self.handles.status.twin.read().orders_taken().last(lane)
