@@ -1,6 +1,7 @@
-//! One batch to the server: sent, or halved until the line that is to blame stands alone.
+//! One batch to the server: sent, or halved until the field that is to blame stands alone.
 //!
-//! The parts of a refused batch are tried widest first, so that when the 64 requests a batch may
+//! A server refuses a line as a whole for one of its fields, so a refused line is taken apart into
+//! lines of one field each. The parts of a refused batch are tried widest first, so that when the 64 requests a batch may
 //! cost are used up, little of it is left untold apart. What the server says it stored of a
 //! refused part is not believed; writing a point again does no harm.
 
@@ -56,6 +57,8 @@ pub(super) struct Deliverer<P> {
 /// Lines that go in one request.
 #[derive(Debug)]
 struct Part {
+    /// The batch, or one of its lines taken apart.
+    of: Arc<Lines>,
     lines: Range<usize>,
     /// Came out of a part that was refused.
     suspect: bool,
@@ -65,7 +68,6 @@ struct Part {
 
 /// A batch on its way.
 struct Batch {
-    lines: Arc<Lines>,
     parts: VecDeque<Part>,
     dead: Vec<DeadLetter>,
     /// Requests spent on parts that were refused and what came out of them.
@@ -106,7 +108,7 @@ impl<P: Post> Deliverer<P> {
     /// Sends `lines` and does not return before it knows of each what became of it, unless it has
     /// to stop or is stuck.
     pub(super) async fn deliver(&mut self, lines: Arc<Lines>) -> Delivered {
-        let mut batch = Batch::new(lines, self.max_lines);
+        let mut batch = Batch::new(&lines, self.max_lines);
         while let Some(part) = batch.parts.pop_front() {
             if part.suspect && batch.spent >= MAX_REQUESTS {
                 if batch.is_stuck() {
@@ -115,7 +117,7 @@ impl<P: Post> Deliverer<P> {
                 batch.park(&part);
                 continue;
             }
-            let Some(body) = compress(&batch.lines, &part.lines).await else {
+            let Some(body) = compress(&part).await else {
                 return Delivered::Stopped;
             };
             self.state.count_request(body.len());
@@ -130,7 +132,7 @@ impl<P: Post> Deliverer<P> {
             let (dead, reason) = (batch.dead.len(), &batch.refusal);
             tracing::warn!(
                 dead,
-                of = batch.lines.len(),
+                of = lines.len(),
                 reason,
                 "InfluxDB refused lines for good"
             );
@@ -226,7 +228,7 @@ fn go_if(go: bool) -> Step {
 }
 
 impl Batch {
-    fn new(lines: Arc<Lines>, max_lines: usize) -> Self {
+    fn new(lines: &Arc<Lines>, max_lines: usize) -> Self {
         let mut parts = VecDeque::new();
         let mut start = 0;
         while start < lines.len() {
@@ -235,6 +237,7 @@ impl Batch {
                 end = start + (end - start) / 2;
             }
             parts.push_back(Part {
+                of: Arc::clone(lines),
                 lines: start..end,
                 suspect: false,
                 broken: 0,
@@ -242,7 +245,6 @@ impl Batch {
             start = end;
         }
         Self {
-            lines,
             parts,
             dead: Vec::new(),
             spent: 0,
@@ -276,20 +278,24 @@ impl Batch {
         }
     }
 
-    fn halve(&mut self, part: Part, reason: String) {
-        let Part {
-            lines: Range { start, end },
-            suspect,
-            ..
-        } = part;
+    /// Two halves instead of the part; of a single line its fields, and a single field is dead.
+    fn halve(&mut self, mut part: Part, reason: String) {
+        if part.lines.len() == 1
+            && let Some(fields) = part.of.fields_apart(part.lines.start)
+        {
+            part.lines = 0..fields.len();
+            part.of = Arc::new(fields);
+        }
+        let Range { start, end } = part.lines;
         if end - start == 1 {
-            self.bury(start..end, &reason);
+            self.bury(&part, &reason);
         } else {
             let middle = start + (end - start) / 2;
             for lines in [start..middle, middle..end] {
                 self.parts.push_back(Part {
+                    of: Arc::clone(&part.of),
                     lines,
-                    suspect,
+                    suspect: part.suspect,
                     broken: 0,
                 });
             }
@@ -304,12 +310,12 @@ impl Batch {
             part.lines.len() - 1,
             self.refusal
         );
-        self.bury(part.lines.clone(), &reason);
+        self.bury(part, &reason);
     }
 
-    fn bury(&mut self, lines: Range<usize>, reason: &str) {
-        for line in lines {
-            let bytes = self.lines.part(&(line..line + 1));
+    fn bury(&mut self, part: &Part, reason: &str) {
+        for line in part.lines.clone() {
+            let bytes = part.of.part(&(line..line + 1));
             let text = String::from_utf8_lossy(bytes)
                 .trim_end_matches('\n')
                 .to_owned();
@@ -322,9 +328,9 @@ impl Batch {
 }
 
 /// The lines as gzip, made where it keeps nobody waiting; `None` where the runtime is going down.
-async fn compress(lines: &Arc<Lines>, part: &Range<usize>) -> Option<Vec<u8>> {
-    let (lines, part) = (Arc::clone(lines), part.clone());
-    tokio::task::spawn_blocking(move || gzip(lines.part(&part)))
+async fn compress(part: &Part) -> Option<Vec<u8>> {
+    let (of, lines) = (Arc::clone(&part.of), part.lines.clone());
+    tokio::task::spawn_blocking(move || gzip(of.part(&lines)))
         .await
         .ok()
 }

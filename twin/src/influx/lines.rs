@@ -134,6 +134,21 @@ impl Lines {
         self.bytes.get(start..end).unwrap_or_default()
     }
 
+    /// One line for each field of a line; `None` where it has only one.
+    pub(super) fn fields_apart(&self, line: usize) -> Option<Self> {
+        let mut sections = split(self.part(&(line..line + 1)), b' ');
+        let (series, fields, time) = (sections.next()?, sections.next()?, sections.next()?);
+        let mut apart = Self::default();
+        for field in split(fields, b',') {
+            apart.starts.push(apart.bytes.len());
+            for bytes in [series, b" ", field, b" ", time] {
+                apart.bytes.extend_from_slice(bytes);
+            }
+            apart.points += 1;
+        }
+        (apart.len() > 1).then_some(apart)
+    }
+
     fn join(&mut self, point: &Point<'_>) -> bool {
         let last = &mut self.last;
         if last.fields.is_empty() || last.fields.len() >= MAX_FIELDS || !last.is_of(point) {
@@ -211,6 +226,17 @@ impl Last {
         self.time = point.time;
         self.fields.clear();
     }
+}
+
+/// The bytes between the delimiters that are not escaped. No backslash that is written is itself
+/// escaped.
+fn split(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
+    let mut escaped = false;
+    bytes.split(move |byte| {
+        let here = *byte == delimiter && !escaped;
+        escaped = *byte == b'\\';
+        here
+    })
 }
 
 fn push_measurement(out: &mut Vec<u8>, name: &str) {

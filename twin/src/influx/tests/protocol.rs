@@ -201,6 +201,21 @@ proptest! {
     }
 
     #[test]
+    fn the_fields_of_a_line_taken_apart_say_the_same(samples in samples()) {
+        let lines = encode(&samples);
+        let mut apart = Stored::new();
+        for n in 0..lines.len() {
+            let fields = lines.fields_apart(n);
+            let bytes = fields.as_ref().map_or(lines.part(&(n..n + 1)), Lines::as_bytes);
+            for line in std::str::from_utf8(bytes).unwrap().lines() {
+                prop_assert_eq!(parse(line).fields.len(), 1);
+                apart.extend(read_back(line));
+            }
+        }
+        prop_assert_eq!(apart, expected(&samples));
+    }
+
+    #[test]
     fn every_number_reads_back_as_itself(bits in any::<u64>(), small in -2_000_000_i64..2_000_000) {
         for value in [f64::from_bits(bits), small as f64 / 1000.0, small as f64 / 7.0] {
             if value.is_finite() {

@@ -80,24 +80,32 @@ async fn influxdb_1_killed_while_writing_holds_every_point_exactly_once() {
 }
 
 #[tokio::test]
-async fn influxdb_1_refuses_poison_lines_and_takes_the_rest() {
+async fn influxdb_1_refuses_poison_and_takes_the_rest_even_of_the_same_line() {
     let Some(server) = influx().await else { return };
     server
         .write("environment,device=x poison=\"a string\" 1780272000000")
         .await;
     let mut all = readings(0, 10_000);
-    for place in [17, 4_711, 9_999] {
+    for place in [17, 4_711] {
         all[place].push(Sample::of("bad", "poison", 1.0, EPOCH + place as i64));
     }
+    // Of the device and the time of the readings before it, so that it joins their line.
+    let neighbour = all[9_999][0].clone();
+    all[9_999].push(Sample {
+        field: "poison".into(),
+        value: 1.0,
+        ..neighbour
+    });
     let rig = Rig::start(config(&server.url(), v1()), all);
     rig.caught_up().await;
     let dead = rig.dead();
     assert_eq!(dead.len(), 3);
     for letter in &dead {
-        assert!(letter.line.contains("device=bad poison=1 "), "{letter:?}");
+        assert!(letter.line.contains(" poison=1 "), "{letter:?}");
         assert!(letter.reason.contains("field type conflict"), "{letter:?}");
     }
     assert_all(count_and_sum(&server, "pm10").await, 10_000, 10.0);
+    assert_all(count_and_sum(&server, "pm2_5").await, 10_000, 3.0);
 }
 
 #[tokio::test]
