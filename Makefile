@@ -1,9 +1,10 @@
 # Everything a newcomer needs: `make run`, `make test`, `make bench`.
-.PHONY: run test bench fuzz plugins lint deb help
+.PHONY: run test kernel bench fuzz plugins lint deb help
 
 help:
 	@echo "make run    build, and start three quarters with simulated devices"
 	@echo "make test   formatting, lints, licences, all tests"
+	@echo "make kernel what a kernel may lack, under Debian's in QEMU: netem, MemoryMax (nightly)"
 	@echo "make bench  the ratio table against mosquitto"
 	@echo "make deb    Debian packages of city and box, in target/deb"
 	@echo "make fuzz   broker: packets and connections, seconds=600 each (nightly Rust)"
@@ -40,6 +41,15 @@ test:
 	$(MAKE) --no-print-directory lint
 	$(each_guest) cargo test $(guest_flags); done
 	cargo test --workspace
+
+# The test links and units of boxes once more, by real netem and with a limit of memory.
+of_kernel = edge_links edge_packages packages::a_real_systemd
+kernel:
+	deploy/setup test
+	$(MAKE) --no-print-directory plugins
+	set -e; tests=$$(cargo test --workspace --test all --no-run --message-format=json | \
+	jq -r 'select(.target.name == "all") | .executable // empty'); \
+	cd tests; QUARTIER_LINK=netem ../deploy/vm "$$tests" $(of_kernel) --test-threads=1
 
 bench:
 	deploy/setup bench

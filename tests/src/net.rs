@@ -4,10 +4,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::has_program;
+use crate::process::run;
 use crate::told::{Told, has_device, is_root};
 
 /// Address of the city on the link.
@@ -36,7 +38,7 @@ pub enum Way {
 pub struct Conditions {
     /// Milliseconds that each takes.
     pub delay_ms: u32,
-    /// More milliseconds at random, this many at most; packets stay in order.
+    /// More or less milliseconds at random, this many at most; netem then changes their order too.
     pub jitter_ms: u32,
     /// Share that is lost, 0 to 1.
     pub loss: f64,
@@ -75,7 +77,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// A new one with a perfect link; `None`, said on stderr, where that cannot be.
+    /// A new one with a perfect link; `None`, said on stderr, where that cannot be. `QUARTIER_LINK`
+    /// is what it has to be, `netem` or `relay`; else it is what the kernel has.
     pub fn new() -> Option<Self> {
         let can = is_root()
             && has_device("/dev/net/tun")
@@ -85,6 +88,9 @@ impl Net {
             return None;
         }
         let (told, first) = Told::start("link.py", &[]);
+        if let Ok(wanted) = std::env::var("QUARTIER_LINK") {
+            assert_eq!(first["link"], wanted, "QUARTIER_LINK");
+        }
         let namespace = |side: &str| format!("/proc/{}/fd/{}", first["pid"], first[side]);
         Some(Self {
             city: namespace("city"),
@@ -103,6 +109,14 @@ impl Net {
         command.arg(format!("--net={namespace}")).arg("--");
         command.arg(program);
         command
+    }
+
+    /// Sets a variable of the kernel for a namespace: `net/ipv4/..` as under `/proc/sys`.
+    pub fn sysctl(&self, side: Side, variable: &str, value: &str) {
+        let mut sh = self.command(side, Path::new("sh"));
+        sh.args(["-c", "echo \"$1\" >\"/proc/sys/$0\"", variable, value]);
+        let done = run(&mut sh, Duration::from_secs(10));
+        assert_eq!(done.code, Some(0), "{variable}: {done:?}");
     }
 
     /// The address by which a server in a namespace is reached from outside, past the link.

@@ -31,6 +31,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// A city that is silent for twice as long counts as gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// For a packet to leave. Until it has, rumqttc neither reads nor pings, and TCP gives a dead
+/// connection up after a quarter of an hour only. Twenty seconds are 160 kB at 64 kbit/s, and a new
+/// connection begins with small batches.
+const STUCK: Duration = Duration::from_secs(20);
 /// Seconds for a connection, TLS and CONNACK included.
 const CONNECT: u64 = 10;
 /// For what is left when the node ends.
@@ -240,7 +244,10 @@ impl Uplink {
 
 async fn poll(events: &mut EventLoop, wire: &Wire, incoming: &Incoming) -> Ended {
     loop {
-        match events.poll().await {
+        let Ok(event) = timeout(STUCK, events.poll()).await else {
+            return Ended::Lost("nothing can be sent".to_owned());
+        };
+        match event {
             Ok(Event::Incoming(Packet::Publish(publish))) => incoming.take(&publish),
             Ok(Event::Incoming(Packet::PubAck(ack))) => {
                 if let Err(why) = wire.acknowledge(&ack) {

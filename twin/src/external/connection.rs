@@ -18,7 +18,7 @@ use rumqttc::v5::{AsyncClient, Event, EventLoop};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::flight::Flight;
 use super::incoming::{Incoming, Stopped};
@@ -30,6 +30,9 @@ use crate::topics::may_be_kept;
 /// Pauses between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
+/// For a packet to leave, twice the keep-alive. Until it has, rumqttc neither reads nor pings, and
+/// TCP gives a dead connection up after a quarter of an hour only.
+const STUCK: Duration = Duration::from_secs(30);
 /// For the last words of a node that ends.
 const DRAIN: Duration = Duration::from_secs(3);
 /// Requests to the client: acknowledgements, publishes, SUBSCRIBE, DISCONNECT. It is never full.
@@ -238,7 +241,10 @@ impl External {
         (flight, room): (&Mutex<Flight>, &Semaphore),
     ) -> Ended {
         loop {
-            match events.poll().await {
+            let Ok(event) = timeout(STUCK, events.poll()).await else {
+                return Ended::Lost("nothing can be sent".to_owned());
+            };
+            match event {
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     if publish.qos == QoS::AtMostOnce {
                         self.incoming.take_unacknowledged(&publish);
