@@ -134,13 +134,15 @@ impl Orders {
         incoming: &Incoming,
     ) -> Result<Event<'static>, Not> {
         let record = &order.deployed.record;
-        let artifacts = self.handles.deployer.artifacts();
-        let package = match artifacts.package(record) {
+        let deployer = &self.handles.deployer;
+        let kept = deployer.artifacts().package(record).ok();
+        // One that its lab has signed anew since, with another key, is to come.
+        let package = match kept.filter(|package| deployer.is_signed(package)) {
             // It is here already: a promotion, or a version that comes back.
-            Ok(package) => package,
-            Err(_) => package::fetch(&self.folder, order, incoming).await?,
+            Some(package) => package,
+            None => package::fetch(&self.folder, order, incoming).await?,
         };
-        let event = self.handles.deployer.ordered(order, package).await;
+        let event = deployer.ordered(order, package).await;
         // What was put together is kept elsewhere now, or is of no use.
         package::forget(&self.folder, record);
         event.map_err(|error| Not::Refused(error.to_string()))

@@ -143,6 +143,28 @@ fn what_a_foreign_lab_signed_is_refused_by_the_city_and_by_the_box() {
 }
 
 #[test]
+fn what_its_lab_has_signed_anew_with_another_key_reaches_a_box_that_has_it_with_the_old_one() {
+    let (old, new) = (Lab::new("tests"), Lab::new("tests"));
+    let Some(package) = old.package("rows", &[]) else {
+        return;
+    };
+    // The city knows both keys; the box the one that is good at the time.
+    let key = |lab: &Lab| lab.config(&[]).split('"').nth(3).unwrap().to_owned();
+    let (before, after) = (key(&old), key(&new));
+    let trust = old.config(&[QUARTER]);
+    let both = trust.replace(&before, &format!("{before}\", \"{after}"));
+    let mut pair = Pair::start(&both, &trust);
+    let number = pair.deploys(&package);
+    assert_eq!(pair.outcome(number)["refused"], Value::Null);
+    let change = |config: &mut NodeConfig| config.more = config.more.replace(&before, &after);
+    pair.edge.terminate();
+    pair.edge.configure(change);
+    pair.edge.restart();
+    let number = pair.deploys(&new.signed(package));
+    assert_eq!(pair.outcome(number)["refused"], Value::Null);
+}
+
+#[test]
 fn a_command_of_the_city_reaches_the_device_on_the_box_and_its_report_ends_it() {
     if !has_mosquitto_clients() {
         return;

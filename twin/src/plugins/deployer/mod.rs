@@ -1,22 +1,23 @@
 //! How versions come and go while the node runs: everything is checked first, off the hot path;
 //! then one event in the journal does it, and what follows is the fold's.
 
-use std::fmt::Display;
+mod boxes;
+mod checks;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-use quartier_plugin_host::{Manifest, Package, Plugin, Runner};
+use quartier_plugin_host::Package;
 use tokio::task::spawn_blocking;
 
 use super::wish::{DeployError, Done, Lab, Request};
-use super::{ArtifactError, Artifacts, dictionary, misnamed, record_of};
-use crate::edges::packages;
-use crate::event::{
-    DeployOrder, Deployed, EdgeOrdered, Event, How, Order, Origin, PluginRecord, Removed, Stage,
-};
+use super::{ArtifactError, Artifacts, misnamed, record_of};
+use crate::event::{Deployed, Event, How, Order, Origin, PluginRecord, Removed, Stage};
 use crate::recorder::Recorder;
-use crate::state::{MAX_ORDERS, Twin};
+use crate::state::Twin;
+
+use checks::{joined, rejected};
 
 /// Changes what runs.
 pub struct Deployer {
@@ -234,88 +235,6 @@ impl Deployer {
         })
     }
 
-    /// `quarter`: where the lab must be at home; `None`: any lab that is known here.
-    fn verify(&self, package: &Package, quarter: Option<&String>) -> Result<(), DeployError> {
-        let wrong = |error: &dyn Display| DeployError::Rejected(error.to_string());
-        package.check_sizes().map_err(|error| wrong(&error))?;
-        let manifest = Manifest::parse(&package.manifest)
-            .map_err(|error| wrong(&format_args!("manifest.toml: {error}")))?;
-        let refused = |why: String| Err(DeployError::Signature(why));
-        let Some(lab) = self.labs.get(&manifest.lab) else {
-            return refused(format!(
-                "lab {:?} has no key here: add a [[lab]] to the configuration of the node",
-                manifest.lab
-            ));
-        };
-        if let Some(quarter) = quarter
-            && !lab.quarters.contains(quarter)
-        {
-            return refused(format!(
-                "lab {} may not deploy to {quarter}, only to {}; promotion to stage labs brings a \
-                 plugin to other quarters",
-                lab.id,
-                lab.quarters.join(", ")
-            ));
-        }
-        let Some(signature) = &package.signature else {
-            return refused("the manifest is not signed: quartier plugin sign".to_owned());
-        };
-        let verdicts = lab
-            .keys
-            .iter()
-            .map(|key| key.verify(&package.manifest, signature));
-        let mut why = format!("lab {} has no keys", lab.id);
-        for verdict in verdicts {
-            match verdict {
-                Ok(()) => return Ok(()),
-                Err(error) => why = format!("not signed by lab {}: {error}", lab.id),
-            }
-        }
-        refused(why)
-    }
-
-    /// Whether it contradicts nothing that runs.
-    fn fits(&self, record: &PluginRecord) -> Result<(), DeployError> {
-        let twin = self.twin.read();
-        if twin.quarter_index(&record.quarter).is_none() {
-            return Err(DeployError::NotFound(format!(
-                "there is no quarter {:?} on this node",
-                record.quarter
-            )));
-        }
-        let home = twin.home(&record.quarter);
-        let mut running = home.deployments_of(&record.quarter, &record.plugin);
-        let Some(same) = running.find(|d| d.record.version == record.version) else {
-            return Ok(());
-        };
-        let (plugin, version) = (&record.plugin, &record.version);
-        if (same.record.digest, same.record.manifest) != (record.digest, record.manifest) {
-            return Err(DeployError::Conflict(format!(
-                "version {version} of {plugin} runs in {} with another content: raise `version` \
-                 in the manifest",
-                record.quarter
-            )));
-        }
-        if same.record.stage.acts() && !record.stage.acts() {
-            return Err(DeployError::Conflict(format!(
-                "{plugin} {version} acts in {} already; a shadow of itself would tell nothing",
-                record.quarter
-            )));
-        }
-        Ok(())
-    }
-
-    /// Starts an instance and throws it away, so that a wrong configuration is known before
-    /// anything changes.
-    async fn try_out(&self, plugin: Plugin, record: &PluginRecord) -> Result<(), DeployError> {
-        let names = dictionary(&plugin, &self.twin.read());
-        let (artifacts, config) = (Arc::clone(&self.artifacts), record.config.clone());
-        let tried = spawn_blocking(move || {
-            Runner::new(artifacts.host(), &plugin, names, config).map(|_| ())
-        });
-        joined(tried.await)?.map_err(|error| DeployError::Rejected(error.to_string()))
-    }
-
     fn find(
         &self,
         quarter: &str,
@@ -417,97 +336,6 @@ impl Deployer {
                 .collect(),
         })
     }
-
-    /// The order to the box that is the home of `quarter`; `None`: there is no box.
-    fn order(
-        &self,
-        quarter: &str,
-        by: &str,
-        why: &str,
-        order: impl FnOnce() -> Result<Order, DeployError>,
-    ) -> Result<Option<Event<'static>>, DeployError> {
-        let node = {
-            let twin = self.twin.read();
-            let Some(edge) = twin.edges().of_quarter(quarter) else {
-                return Ok(None);
-            };
-            let node = edge.record.node.clone();
-            if edge.orders().len() >= MAX_ORDERS {
-                let why = format!("{MAX_ORDERS} orders wait for box {node} already");
-                return Err(DeployError::Conflict(why));
-            }
-            node
-        };
-        Ok(Some(Event::EdgeOrdered(EdgeOrdered {
-            node,
-            order: order()?,
-            stamp: self.recorder.stamp(),
-            by: by.to_owned(),
-            why: why.to_owned(),
-        })))
-    }
-
-    fn deploy_order(&self, deployed: &Deployed) -> Result<Order, DeployError> {
-        let package = self.artifacts.package(&deployed.record)?;
-        if package.signature.is_none() {
-            return Err(DeployError::Signature(format!(
-                "{} is not signed, and a box takes nothing that is not: quartier plugin sign",
-                deployed.record.plugin
-            )));
-        }
-        Ok(Order::Deploy(DeployOrder {
-            deployed: deployed.clone(),
-            bytes: packages::encode(&package).len() as u64,
-        }))
-    }
-
-    /// Box: what an order of the city asks for, checked: the package against its digests and its
-    /// lab's signature, the record against the manifest, an instance started. The package is kept.
-    ///
-    /// # Errors
-    /// See [`DeployError`]; nothing changed.
-    pub async fn ordered(
-        &self,
-        order: &DeployOrder,
-        package: Package,
-    ) -> Result<Event<'static>, DeployError> {
-        let wanted = &order.deployed.record;
-        let found = (package.component_digest(), package.manifest_digest());
-        if found != (wanted.digest, wanted.manifest) {
-            return Err(DeployError::Rejected(
-                "the package is another one than was ordered".to_owned(),
-            ));
-        }
-        // Beyond its own quarter a lab reaches by the city's promotion, which is this order.
-        self.verify(
-            &package,
-            (wanted.stage <= Stage::Quarter).then_some(&wanted.quarter),
-        )?;
-        let artifacts = Arc::clone(&self.artifacts);
-        let checked = spawn_blocking(move || {
-            let plugin = artifacts.check(&package)?;
-            artifacts.keep(&package)?;
-            Ok::<_, ArtifactError>(plugin)
-        });
-        let plugin = joined(checked.await)?.map_err(rejected)?;
-        let record = record_of(
-            &plugin,
-            &wanted.quarter,
-            wanted.stage,
-            wanted.origin,
-            wanted.config.clone(),
-        );
-        if record != *wanted {
-            return Err(DeployError::Rejected(
-                "the manifest does not say what the order says: city and box have different \
-                 versions of quartier"
-                    .to_owned(),
-            ));
-        }
-        self.fits(&record)?;
-        self.try_out(plugin, &record).await?;
-        Ok(Event::PluginDeployed(order.deployed.clone()))
-    }
 }
 
 fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {
@@ -522,17 +350,4 @@ fn deployed(record: PluginRecord, how: How, request: &Request) -> Deployed {
 fn missing(quarter: &str, plugin: &str, version: Option<&str>) -> DeployError {
     let version = version.map(|v| format!(" {v}")).unwrap_or_default();
     DeployError::NotFound(format!("{plugin}{version} does not run in {quarter}"))
-}
-
-/// A package that cannot be used is the sender's fault.
-fn rejected(error: ArtifactError) -> DeployError {
-    match error {
-        ArtifactError::Load(error) => DeployError::Rejected(error.to_string()),
-        other => other.into(),
-    }
-}
-
-/// The work of a blocking task; a panic in it is an internal fault.
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, DeployError> {
-    result.map_err(|error| DeployError::Rejected(format!("the check broke off: {error}")))
 }
