@@ -9,130 +9,51 @@
 //! too: no new input, what was taken is folded and answered, outputs, snapshot, journal.
 
 mod door;
+mod error;
+mod options;
 mod tick;
 mod told;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quartier_broker::{Broker, Disk, Gate, Hooks, Intake, Message, TlsError};
-use quartier_plugin_host::{Host, HostError, LoadError, PublicKey};
+use quartier_broker::{Broker, Disk, Gate, Hooks, Intake, Message};
+use quartier_plugin_host::Host;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::access::{Access, AccessWatch, Audit};
 use crate::clock::Clock;
-use crate::config::{Config, Influx, InfluxApi, WhenFull};
+use crate::config::Config;
 use crate::declared::Declared;
+use crate::edges::Invitations;
 use crate::edges::packages::Packages;
-use crate::edges::{InvitationError, Invitations};
-use crate::engine::{self, Engine, Observer, Parts, RecoverError, WorkerError, Workers};
+use crate::engine::{self, Engine, Observer, Parts, Workers};
 use crate::event::Decision;
-use crate::external::{self, External};
+use crate::external::External;
 use crate::feed::{self, JournalFeed, StoreLedger};
 use crate::hlc::Hlc;
 use crate::http;
-use crate::influx::{self, InfluxConfig, SinkState};
+use crate::influx::{self, SinkState};
 use crate::intake::TelemetryIntake;
-use crate::journal::{self, Journal, OpenError, ReadError, SegmentJournal};
 use crate::mqtt::Mqtt;
-use crate::plugins::{ArtifactError, Artifacts, Deployer, Lab, Logs, guard};
+use crate::plugins::{Artifacts, Deployer, Logs, guard};
 use crate::recorder::Recorder;
-use crate::registry::RegistryError;
 use crate::snapshots::Snapshots;
 use crate::state::Twin;
 use crate::status::{Lag, NodeStatus, PartOf, Status};
-use crate::store::{DataDir, DataDirError, Store, StoreError};
+use crate::store::{DataDir, Store};
 use crate::topics::TwinTopics;
 
-use door::{Door, Front, Ports, broker_config, load_tls};
+pub use error::StartError;
 
-/// Bytes of the disk for store, snapshots and audit: a store that could not write once needs a
-/// restart, the journal waits.
-const RESERVE: u64 = 16 << 20;
+use door::{Door, Front, Ports, broker_config, load_tls};
+use options::{labs, open_journal, sink_config};
+
 /// Time the broker has to send what was acknowledged when the node ends.
 const DRAIN: Duration = Duration::from_secs(3);
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A port cannot be had.
-    #[error(
-        "{what} cannot listen on {address}: {source}; stop what listens there or change `{key}`"
-    )]
-    Listen {
-        /// MQTT or HTTP.
-        what: &'static str,
-        /// As configured.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-        /// Which key to change.
-        key: &'static str,
-    },
-    /// The data folder cannot be used.
-    #[error(transparent)]
-    Data(#[from] DataDirError),
-    /// The store cannot be opened.
-    #[error("store: {0}")]
-    Store(#[from] StoreError),
-    /// The journal cannot be opened.
-    #[error("journal: {0}")]
-    Journal(#[from] OpenError),
-    /// The journal cannot be read.
-    #[error("journal: {0}")]
-    Read(#[from] ReadError),
-    /// The twin cannot be recovered.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// A file of the registry is wrong.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// wasmtime does not start.
-    #[error("plugins: {0}")]
-    Host(#[from] HostError),
-    /// A plugin cannot be loaded.
-    #[error("plugin: {0}")]
-    Plugin(#[from] LoadError),
-    /// A plugin does not take its configuration or state.
-    #[error(transparent)]
-    Instance(#[from] WorkerError),
-    /// A plugin of the configuration does not start.
-    #[error("plugin {}: {why}", path.display())]
-    Declared {
-        /// Its folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A package cannot be used or kept.
-    #[error("plugin: {0}")]
-    Artifact(#[from] ArtifactError),
-    /// More plugins in a quarter than a stream can be routed to.
-    #[error("quarter {0} has more than {max} plugins", max = crate::state::MAX_PLUGINS)]
-    TooManyPlugins(String),
-    /// Certificate or key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The broker does not start.
-    #[error("mqtt: {0}")]
-    Broker(#[from] quartier_broker::StartError),
-    /// A file for the connection to the external broker cannot be used.
-    #[error(transparent)]
-    External(#[from] external::FileError),
-    /// The InfluxDB sink cannot work as configured.
-    #[error(transparent)]
-    Influx(#[from] influx::ConfigError),
-    /// The invitations of boxes cannot be read.
-    #[error(transparent)]
-    Invitations(#[from] InvitationError),
-    /// No thread, or a folder that cannot be made.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
 
 /// What a node is beside its configuration.
 #[derive(Clone)]
@@ -550,58 +471,4 @@ fn last_will(position: u64) -> Vec<u8> {
         warnings: vec!["the connection was lost".to_owned()],
     };
     serde_json::to_vec(&status).unwrap_or_default()
-}
-
-/// Labs with their keys, which the configuration's check has read before.
-fn labs(config: &Config) -> Vec<Lab> {
-    let lab = |lab: &crate::config::Lab| Lab {
-        id: lab.id.clone(),
-        keys: lab
-            .keys
-            .iter()
-            .filter_map(|key| key.parse::<PublicKey>().ok())
-            .collect(),
-        quarters: lab.quarters.clone().unwrap_or_else(|| vec![lab.id.clone()]),
-    };
-    config.labs.iter().map(lab).collect()
-}
-
-/// `floor`: the last position that a cursor or a snapshot has seen. It must not be given to
-/// another entry, whatever happened to the last segment.
-fn open_journal(
-    config: &Config,
-    data: &DataDir,
-    floor: u64,
-) -> Result<Arc<dyn Journal>, StartError> {
-    let options = journal::Options {
-        floor,
-        segment_bytes: config.journal.segment_bytes,
-        quota_bytes: config.journal.quota_bytes,
-        keep_bytes: config.journal.kept_bytes(),
-        when_full: match config.journal.when_full {
-            WhenFull::Refuse => journal::WhenFull::Refuse,
-            WhenFull::DropOldest => journal::WhenFull::DropOldest,
-        },
-        commit_window: config.sync_window(),
-        reserve_bytes: RESERVE,
-        ..journal::Options::default()
-    };
-    Ok(Arc::new(SegmentJournal::open(data.journal(), options)?))
-}
-
-fn sink_config(configured: &Influx) -> InfluxConfig {
-    let configured = configured.clone();
-    let api = match configured.api {
-        InfluxApi::V1 => influx::InfluxApi::V1 {
-            database: configured.database,
-            user: configured.user,
-            password_file: configured.password_file,
-        },
-        InfluxApi::V2 => influx::InfluxApi::V2 {
-            org: configured.org,
-            bucket: configured.bucket,
-            token_file: configured.token_file,
-        },
-    };
-    InfluxConfig::new(configured.url, api)
 }
