@@ -180,6 +180,22 @@ fn what_invite_says_to_type_enrols_the_box_and_retires_the_one_that_it_named() {
 }
 
 #[test]
+fn invite_names_the_quarter_that_loses_its_box_to_another() {
+    let quarters = [QUARTER, "johannstadt"].map(|id| (id.to_owned(), None));
+    let config = NodeConfig {
+        quarters: quarters.into(),
+        ..NodeConfig::of(QUARTER)
+    };
+    let city = City::start(config, free_address());
+    city.enrol(BOX, QUARTER);
+    let said = city.cli(&["edge", "invite", BOX, "--quarter", "johannstadt"]);
+    let named = "box-1 is the box of dresden-ost now";
+    assert!(said.stderr.contains(named), "{said:?}");
+    let other = city.cli(&["edge", "invite", "box-2", "--quarter", "johannstadt"]);
+    assert!(!other.stderr.contains("now"), "{other:?}");
+}
+
+#[test]
 fn an_invitation_is_refused_once_its_time_is_over() {
     let Some(clock) = WallClock::ahead(0) else {
         return;

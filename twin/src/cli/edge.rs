@@ -138,6 +138,14 @@ fn invite(args: &InviteArgs) -> Outcome {
             args.quarter
         );
     }
+    if let Some(other) = answer["leaves"].as_str() {
+        eprintln!(
+            "{} is the box of {other} now: it is refused once this one has enrolled, what it has \
+             not sent by then never comes, and {other} is without a box; if that is not meant, \
+             choose another name",
+            args.name
+        );
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::model::{Millis, is_name};
 use crate::pki::{Authority, DAYS};
+use crate::state::EdgeStanding;
 
 /// Hours that an invitation is good unless said otherwise.
 const USUAL_HOURS: u32 = 24;
@@ -47,6 +48,9 @@ pub(in crate::http) struct Invited {
     /// enrols, and what it has not sent by then never comes. Null: there is none, or the invited
     /// one itself has it.
     replaces: Option<String>,
+    /// The other quarter whose box has this name now: that box is refused as soon as the invited
+    /// one enrols, what it has not sent by then never comes, and the quarter is without a box.
+    leaves: Option<String>,
 }
 
 /// Invites a box: the answer has a token that gives it its identity, once.
@@ -95,6 +99,7 @@ pub(in crate::http) async fn invite(
     // Whether there is an authority at all is known before somebody walks to the box.
     authority(&api).await?;
     let replaces = other_box(&api, &wanted);
+    let leaves = other_quarter(&api, &wanted);
     let by = caller.0.name().to_owned();
     let invitation = Invitation {
         node: wanted.node.clone(),
@@ -113,6 +118,7 @@ pub(in crate::http) async fn invite(
         token: token.to_string(),
         expires: expires.to_string(),
         replaces,
+        leaves,
     }))
 }
 
@@ -185,6 +191,14 @@ fn other_box(api: &Api, wanted: &Invite) -> Option<String> {
     let edge = twin.edges().of_quarter(&wanted.quarter)?;
     let node = &edge.record.node;
     (*node != wanted.node).then(|| node.clone())
+}
+
+/// The quarter of the box that has the name, where it is not the one it is invited to.
+fn other_quarter(api: &Api, wanted: &Invite) -> Option<String> {
+    let twin = api.status.twin.read();
+    let edge = twin.edges().get(&wanted.node)?;
+    let quarter = &edge.record.quarter;
+    (edge.standing != EdgeStanding::Retired && *quarter != wanted.quarter).then(|| quarter.clone())
 }
 
 fn identity(api: &Api, node: String, quarter: String, certificate: String, ca: String) -> Identity {

@@ -2,7 +2,7 @@
 //! or its state is another than the replica's. These alerts name no plugin.
 
 use super::{Edge, Lost, Standing};
-use crate::event::Severity;
+use crate::event::{EdgeEnrolled, Severity};
 use crate::state::{Alert, AlertKey, Effects, Twin};
 
 /// A box reports every ten seconds; after so many milliseconds without a word it is silent.
@@ -11,6 +11,9 @@ const SILENT_MS: i64 = 60_000;
 const NEARLY_FULL: u64 = 80;
 /// Share of the disk that should be free, in percent.
 const LEAST_FREE: u64 = 5;
+/// Percent by which a share has to be better again before its alert ends: one that stays at the
+/// limit is one alert.
+const SLACK: u64 = 3;
 
 const SILENT: &str = "edge_silent";
 const JOURNAL: &str = "edge_journal";
@@ -23,19 +26,21 @@ impl Twin {
         let edges = std::mem::take(&mut self.edges);
         for edge in edges.iter() {
             let standing = edge.standing != Standing::Retired;
-            let (since, rules) = (self.now, self.troubles_of(edge));
+            let slack = |rule| match self.alerts.contains_key(&key(&edge.record, rule)) {
+                true => SLACK,
+                false => 0,
+            };
+            let rules = [
+                (SILENT, self.silence(edge)),
+                (JOURNAL, journal(edge, slack(JOURNAL))),
+                (DISK, disk(edge, slack(DISK))),
+                (DIFFERS, differs(edge)),
+            ];
+            let since = self.now;
             for (rule, trouble) in rules {
-                let key = AlertKey {
-                    quarter: edge.record.quarter.clone(),
-                    rule: rule.to_owned(),
-                    asset: edge.record.node.clone(),
-                };
+                let key = key(&edge.record, rule);
                 match trouble.filter(|_| standing) {
-                    None => {
-                        if self.alerts.remove(&key).is_some() {
-                            effects.alerts.push((key, None));
-                        }
-                    }
+                    None => self.end_alert(key, effects),
                     // One that stands is left as it is: its text would change at each tick.
                     Some(_) if self.alerts.contains_key(&key) => {}
                     Some((severity, value, text)) => {
@@ -58,13 +63,17 @@ impl Twin {
         self.edges = edges;
     }
 
-    fn troubles_of(&self, edge: &Edge) -> [(&'static str, Option<Trouble>); 4] {
-        [
-            (SILENT, self.silence(edge)),
-            (JOURNAL, journal(edge)),
-            (DISK, disk(edge)),
-            (DIFFERS, differs(edge)),
-        ]
+    /// The box of that enrolment is no more.
+    pub(super) fn forget_alerts(&mut self, edge: &EdgeEnrolled, effects: &mut Effects) {
+        for rule in [SILENT, JOURNAL, DISK, DIFFERS] {
+            self.end_alert(key(edge, rule), effects);
+        }
+    }
+
+    fn end_alert(&mut self, key: AlertKey, effects: &mut Effects) {
+        if self.alerts.remove(&key).is_some() {
+            effects.alerts.push((key, None));
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
@@ -78,14 +87,22 @@ impl Twin {
     }
 }
 
+fn key(edge: &EdgeEnrolled, rule: &str) -> AlertKey {
+    AlertKey {
+        quarter: edge.quarter.clone(),
+        rule: rule.to_owned(),
+        asset: edge.node.clone(),
+    }
+}
+
 /// How bad, the value, and what to do.
 type Trouble = (Severity, f64, String);
 
 #[expect(clippy::cast_precision_loss, reason = "percent")]
-fn journal(edge: &Edge) -> Option<Trouble> {
+fn journal(edge: &Edge, slack: u64) -> Option<Trouble> {
     let health = edge.health.as_ref()?;
     let share = percent(health.journal_bytes, health.journal_quota_bytes)?;
-    (share >= NEARLY_FULL).then(|| {
+    (share >= NEARLY_FULL - slack).then(|| {
         let text = format!(
             "{share} % of the quota of the box's journal is used; then it does what `when_full` \
              says: see to its connection"
@@ -95,10 +112,10 @@ fn journal(edge: &Edge) -> Option<Trouble> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "percent")]
-fn disk(edge: &Edge) -> Option<Trouble> {
+fn disk(edge: &Edge, slack: u64) -> Option<Trouble> {
     let health = edge.health.as_ref()?;
     let free = percent(health.disk_free_bytes, health.disk_bytes)?;
-    (free < LEAST_FREE).then(|| {
+    (free < LEAST_FREE + slack).then(|| {
         let text = format!("{free} % of the box's disk is free");
         (Severity::Major, free as f64, text)
     })

@@ -351,7 +351,10 @@ impl Twin {
             edge.record = enrolled.clone();
         } else {
             let edge = Edge::new(enrolled.clone());
-            self.edges.by_node.insert(enrolled.node.clone(), edge);
+            let before = self.edges.by_node.insert(enrolled.node.clone(), edge);
+            if let Some(before) = before {
+                self.forget_alerts(&before.record, effects);
+            }
         }
         effects.edges.push(enrolled.node.clone());
     }

@@ -11,7 +11,7 @@ use crate::event::{
 };
 use crate::model::{Millis, Observed, Quality, QuarterRecord, Reading};
 use crate::state::{Alert, AlertKey, EdgeStanding, Effects, Twin};
-use crate::uplink::{BatchWriter, Chain, JournalId, News, NewsValue};
+use crate::uplink::{BatchWriter, Chain, Health, JournalId, News, NewsValue};
 
 const START: i64 = 1_780_272_000_000;
 const JOURNAL: JournalId = JournalId(1);
@@ -365,6 +365,66 @@ fn news_is_seen_at_once_and_a_later_backlog_does_not_take_it_back() {
         city.twin.alerts().is_empty(),
         "what is not among all alerts is over"
     );
+}
+
+/// The box says how full its journal is, in percent; what the city then says of it, if it changed.
+fn journal_at(city: &mut Side, percent: u64) -> Vec<bool> {
+    tell(
+        city,
+        &News {
+            journal: JOURNAL,
+            health: Some(Health {
+                journal_bytes: percent,
+                journal_quota_bytes: 100,
+                disk_free_bytes: 50,
+                disk_bytes: 100,
+                ..Health::default()
+            }),
+            ..News::default()
+        },
+    );
+    city.effects = Effects::default();
+    city.take(5, Event::Ticked);
+    let told = city.effects.alerts.iter();
+    told.filter(|(key, _)| key.rule == "edge_journal")
+        .map(|(_, alert)| alert.is_some())
+        .collect()
+}
+
+#[test]
+fn a_journal_that_stays_at_the_limit_is_one_alert() {
+    let mut city = city();
+    let told = [70, 80, 79, 80, 77, 81, 76, 79].map(|percent| journal_at(&mut city, percent));
+    let silence = || Vec::new();
+    assert_eq!(
+        told,
+        [
+            silence(),
+            vec![true],
+            silence(),
+            silence(),
+            silence(),
+            silence(),
+            vec![false],
+            silence(),
+        ]
+    );
+}
+
+#[test]
+fn what_was_said_of_a_box_ends_when_its_name_goes_to_another_quarter() {
+    let mut city = city();
+    assert_eq!(journal_at(&mut city, 90), [true]);
+    city.take(
+        6,
+        Event::EdgeEnrolled(EdgeEnrolled {
+            node: NODE.to_owned(),
+            quarter: "johannstadt".to_owned(),
+            certificate: Digest::of(b"second"),
+            ..EdgeEnrolled::default()
+        }),
+    );
+    assert!(city.twin.alerts().is_empty(), "{:?}", city.twin.alerts());
 }
 
 #[test]
