@@ -45,7 +45,7 @@ test:
 # The test links and units of boxes once more, by real netem and with a limit of memory.
 of_kernel = edge_links edge_packages packages::a_real_systemd
 kernel:
-	deploy/setup test
+	deploy/setup kernel
 	$(MAKE) --no-print-directory plugins
 	set -e; tests=$$(cargo test --workspace --test all --no-run --message-format=json | \
 	jq -r 'select(.target.name == "all") | .executable // empty'); \
