@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quartier_tests::{
-    Client, ConnectOptions, Lab, Line, NodeConfig, Pair, Subscriber, eventually,
+    Client, ConnectOptions, Lab, Line, NodeConfig, Pair, Subscriber, cli, eventually,
     has_mosquitto_clients, mosquitto_pub,
 };
 use serde_json::{Value, json};
@@ -69,6 +69,13 @@ fn a_plugin_deployed_at_the_city_decides_on_the_box_and_the_city_sees_it() {
         .json(&format!("/api/v1/decisions/{BOX}:{id}"));
     assert_eq!(one["record"]["quarter"], QUARTER, "{one}");
     pair.city.is_equal(BOX, 1, SOON);
+    // Whoever has the box's folder, or a copy, computes it again.
+    let (data, id) = (pair.edge.folder().join("data"), id.to_string());
+    let data = data.to_str().unwrap();
+    let verified = cli(&["decision", "verify", &id, "--json", "--data", data]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(verified["counts"]["verified"], 1, "{verified}");
 }
 
 #[test]
