@@ -47,6 +47,7 @@ of_kernel = edge_links edge_packages packages::a_real_systemd
 kernel:
 	deploy/setup kernel
 	$(MAKE) --no-print-directory plugins
+	mkdir -p $(built)/packages && deploy/debian/clean $(built)/packages $(built)/packages/booted
 	set -e; tests=$$(cargo test --workspace --test all --no-run --message-format=json | \
 	jq -r 'select(.target.name == "all") | .executable // empty'); \
 	cd tests; QUARTIER_LINK=netem ../deploy/vm "$$tests" $(of_kernel) --test-threads=1
