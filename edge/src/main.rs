@@ -17,8 +17,21 @@ fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("quartier-edge: {:#}", failure.error);
+            eprintln!("quartier-edge: {}", with_causes(&failure.error));
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The error and its causes, those left out that it names itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            let colon = if said.is_empty() { "" } else { ": " };
+            said.push_str(colon);
+            said.push_str(&cause);
+        }
+    }
+    said
 }

@@ -180,6 +180,17 @@ fn what_invite_says_to_type_enrols_the_box_and_retires_the_one_that_it_named() {
 }
 
 #[test]
+fn a_box_without_its_configuration_says_once_why_it_does_not_start() {
+    let mut serve = Command::new(quartier_edge());
+    let said = run(serve.args(["serve", "--config", "nowhere.toml"]), SOON);
+    let why = "nowhere.toml: cannot be read: No such file or directory (os error 2)";
+    assert_eq!(
+        (said.code, &*said.stderr),
+        (Some(2), &*format!("quartier-edge: {why}")),
+    );
+}
+
+#[test]
 fn invite_names_the_quarter_that_loses_its_box_to_another() {
     let quarters = [QUARTER, "johannstadt"].map(|id| (id.to_owned(), None));
     let config = NodeConfig {
