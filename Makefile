@@ -42,7 +42,7 @@ test:
 	$(each_guest) cargo test $(guest_flags); done
 	cargo test --workspace
 
-# The test links and units of boxes once more, by real netem and with a limit of memory.
+# The tests of a box's links, packages and unit once more, over real netem and with a limit of memory.
 of_kernel = edge_links edge_packages packages::a_real_systemd
 kernel:
 	deploy/setup kernel
