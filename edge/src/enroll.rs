@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use quartier_twin::enrol::{EnrolAnswer, EnrolAsk, Identity, Purpose, Token};
+use quartier_twin::files;
 use rcgen::{CertificateParams, KeyPair};
 use reqwest::Url;
 use toml::Value;
@@ -153,7 +154,10 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     beside.push(".part");
     let written = write_new(Path::new(&beside), text, mode);
     let written = written.and_then(|()| fs::rename(&beside, path));
-    written.with_context(|| path.display().to_string())
+    let folder = path.parent().map_or(Ok(()), files::sync_folder);
+    written
+        .and(folder)
+        .with_context(|| path.display().to_string())
 }
 
 fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {

@@ -14,6 +14,8 @@ a line of JSON when it is done:
 
     {"cut": FILE, "keep": 0.5}  writes into FILE what a power cut now would leave, with this share
                                 of the blocks that are not stable
+    {"power": 0.5}              the same happens to this card: unmounted, and mounted as it is left;
+                                nobody may have a file open there
     {"broken": true}            writes and flushes fail from now on, or work again
     {"remount": true}           unmounts and mounts again, so that ext4 repairs itself
     {}                          figures: writes, bytes written, flushes, since the beginning
@@ -78,29 +80,22 @@ class Device:
             self.waiting.clear()
             self.flushes += 1
 
-    def cut(self, path, keep):
-        """What is left after a power cut at this instant."""
+    def left(self, keep):
+        """What is left after a power cut at this instant, with this share of what is not stable."""
         with self.lock:
             left = bytearray(self.stable)
             waiting = list(self.waiting)
-        kept = lost = 0
         for offset, data in waiting:
             for start in range(0, len(data), BLOCK):
                 piece = data[start:start + BLOCK]
                 if random.random() < keep:
                     left[offset + start:offset + start + len(piece)] = piece
-                    kept += 1
-                else:
-                    lost += 1
-        with open(path, "wb") as file:
-            file.truncate(len(left))
-            empty = bytes(1 << 20)
-            for start in range(0, len(left), len(empty)):
-                piece = left[start:start + len(empty)]
-                if piece != empty[:len(piece)]:
-                    file.seek(start)
-                    file.write(piece)
-        return {"kept": kept, "lost": lost}
+        return left
+
+    def become(self, content):
+        with self.lock:
+            self.now, self.stable = content, bytearray(content)
+            self.waiting.clear()
 
     def figures(self):
         with self.lock:
@@ -197,15 +192,34 @@ class Card:
         for path in (self.mount_point, self.image):
             subprocess.run(["umount", "-l", path], stderr=subprocess.DEVNULL, check=False)
 
+    def lose_power(self, keep):
+        left = self.device.left(keep)
+        self.unmount()
+        self.device.become(left)
+        self.mount()
+
     def obey(self, command):
         if "broken" in command:
             self.device.broken = command["broken"]
         if command.get("remount"):
             self.unmount()
             self.mount()
+        if "power" in command:
+            self.lose_power(command["power"])
         if "cut" in command:
-            return self.device.cut(command["cut"], command["keep"])
+            write_sparse(command["cut"], self.device.left(command["keep"]))
         return self.device.figures()
+
+
+def write_sparse(path, content):
+    with open(path, "wb") as file:
+        file.truncate(len(content))
+        empty = bytes(1 << 20)
+        for start in range(0, len(content), len(empty)):
+            piece = content[start:start + len(empty)]
+            if piece != empty[:len(piece)]:
+                file.seek(start)
+                file.write(piece)
 
 
 def run(*command):

@@ -82,6 +82,12 @@ impl Card {
         left
     }
 
+    /// The power fails for this card itself, as in [`Card::cut`], and it is mounted as it is left:
+    /// nobody may have a file open there.
+    pub fn loses_power(&self, keep: f64) {
+        self.told.tell(&json!({ "power": keep }));
+    }
+
     /// Writes fail from now on, as on a card that is worn out; the file system becomes read-only.
     pub fn breaks(&self) {
         self.told.tell(&json!({ "broken": true }));

@@ -151,7 +151,7 @@ impl City {
     /// Waits until box and city have the same value of the hash chain at the same position.
     pub fn has_same_past(&self, name: &str, node: &Node, within: Duration) {
         eventually("box and city have the same past", within, || {
-            let file = node.folder().join("data/uplink/chain");
+            let file = node.data().join("uplink/chain");
             let own = std::fs::read_to_string(file).unwrap_or_default();
             let edge = self.edge(name);
             let value = edge["chain"].as_str().unwrap_or_default();

@@ -229,9 +229,15 @@ impl Node {
         self.process.id()
     }
 
-    /// Its folder: `quartier.toml` and `data`.
+    /// Its folder: `quartier.toml`, and `data` where it is not configured otherwise.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        let data = self.config.data.clone();
+        data.unwrap_or_else(|| self.folder.path().join("data"))
     }
 
     /// Its log so far.

@@ -14,6 +14,7 @@ pub mod event;
 pub mod explain;
 pub mod external;
 pub mod feed;
+pub mod files;
 pub mod grid;
 pub mod hlc;
 pub mod http;

@@ -6,11 +6,13 @@
 //! file with that name is whole. The newest two are kept, and of the older ones those behind which
 //! the journal is still there, [`MOST`] in all, spread evenly: from them decisions are run again.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 const MAGIC: &[u8; 8] = b"QTRSNAP4";
 /// One more than needed, so that a damaged newest file costs a longer replay and nothing else.
@@ -68,14 +70,9 @@ impl Snapshots {
     pub fn write(&self, snapshot: &Snapshot, oldest: u64) -> io::Result<u64> {
         let body = postcard::to_allocvec(snapshot).map_err(io::Error::other)?;
         let path = self.folder.join(format!("{:020}.snap", snapshot.position));
-        let beside = path.with_extension("tmp");
-        let mut file = File::create(&beside)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&crc32fast::hash(&body).to_le_bytes())?;
-        file.write_all(&body)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(&self.folder)?.sync_all()?;
+        let crc = crc32fast::hash(&body).to_le_bytes();
+        let content = [&MAGIC[..], &crc[..], &body[..]].concat();
+        files::replace(&path, &content, files::READABLE)?;
         let files = self.files()?;
         let positions: Vec<u64> = files.iter().map(|(position, _)| *position).collect();
         for index in superfluous(&positions, oldest) {
@@ -117,15 +114,18 @@ impl Snapshots {
     }
 
     /// The newest snapshot that can be read and is not newer than `upto`; where all are newer, the
-    /// oldest of them. Damaged ones are logged and passed over.
+    /// oldest of them. Those behind which the journal, whose first position is `oldest`, does not
+    /// go on are only taken where there are no others. Damaged ones are logged and passed over.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn newest(&self, upto: u64) -> io::Result<Option<Snapshot>> {
+    pub fn newest(&self, upto: u64, oldest: u64) -> io::Result<Option<Snapshot>> {
         let files = self.files()?;
-        let (old, new): (Vec<_>, Vec<_>) =
-            files.iter().partition(|(position, _)| *position <= upto);
-        for (_, path) in old.into_iter().rev().chain(new) {
+        let (usable, cut_off): (Vec<_>, Vec<_>) =
+            files.iter().partition(|file| goes_on(file.0, oldest));
+        let (old, new): (Vec<_>, Vec<_>) = usable.into_iter().partition(|file| file.0 <= upto);
+        let candidates = old.into_iter().rev().chain(new);
+        for (_, path) in candidates.chain(cut_off.into_iter().rev()) {
             match read(path) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(error) => {
@@ -163,13 +163,18 @@ impl Snapshots {
     }
 }
 
+/// Whether a journal that begins with `oldest` goes on behind a snapshot at `position`.
+fn goes_on(position: u64, oldest: u64) -> bool {
+    position.saturating_add(1) >= oldest
+}
+
 /// Indices of snapshots that go: those before the journal, then those whose neighbours are nearest
 /// to one another, until [`MOST`] are left. The newest [`KEPT`] stay.
 fn superfluous(positions: &[u64], oldest: u64) -> Vec<usize> {
     let newest = positions.len().saturating_sub(KEPT);
     let serves = |index: &usize| {
         let position = positions.get(*index).copied().unwrap_or(0);
-        *index >= newest || position.saturating_add(1) >= oldest
+        *index >= newest || goes_on(position, oldest)
     };
     let mut stay: Vec<usize> = (0..positions.len()).filter(serves).collect();
     while stay.len() > MOST {
@@ -217,7 +222,7 @@ mod tests {
     fn a_damaged_newest_snapshot_costs_a_longer_replay_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
-        let newest = || snapshots.newest(u64::MAX).unwrap();
+        let newest = || snapshots.newest(u64::MAX, 1).unwrap();
         assert_eq!(newest(), None);
         assert_eq!(snapshots.write(&snapshot(10), 1).unwrap(), 10);
         assert_eq!(snapshots.write(&snapshot(20), 1).unwrap(), 10);
@@ -236,10 +241,27 @@ mod tests {
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
         snapshots.write(&snapshot(10), 1).unwrap();
         snapshots.write(&snapshot(20), 1).unwrap();
-        let position = |upto| snapshots.newest(upto).unwrap().map(|s| s.position);
+        let position = |upto| snapshots.newest(upto, 1).unwrap().map(|s| s.position);
         assert_eq!(position(20), Some(20));
         assert_eq!(position(19), Some(10));
         assert_eq!(position(9), Some(10));
+    }
+
+    #[test]
+    fn a_snapshot_is_used_only_where_the_journal_goes_on_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
+        for position in [10, 20, 30] {
+            snapshots.write(&snapshot(position), 1).unwrap();
+        }
+        let position = |upto, oldest| {
+            let newest = snapshots.newest(upto, oldest).unwrap();
+            newest.map(|snapshot| snapshot.position)
+        };
+        assert_eq!(position(15, 11), Some(10));
+        assert_eq!(position(15, 12), Some(20), "what outputs have seen lags");
+        assert_eq!(position(15, 31), Some(30));
+        assert_eq!(position(15, 32), Some(30), "none goes on: the nearest");
     }
 
     #[test]

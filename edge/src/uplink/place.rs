@@ -3,11 +3,12 @@
 //! said that it has everything). Written beside and renamed, at most every ten seconds: an SD card
 //! wears out by writes. An old chain costs reading some of the journal again, nothing else.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use quartier_twin::files;
 use quartier_twin::uplink::{Chain, JournalId};
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -105,11 +106,7 @@ fn parse(text: &str) -> Option<Chain> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    files::replace(path, text.as_bytes(), files::READABLE)
 }
 
 #[cfg(test)]

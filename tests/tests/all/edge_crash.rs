@@ -1,12 +1,12 @@
-//! kill -9 of a box and its city in turn while the city catches up: what a device was told to be
-//! taken is at both, once and in order, and both have the same past and the same state.
+//! kill -9 and power cuts of a box and its city in turn while the city catches up: what a device was
+//! told to be taken is at both, once and in order, and both have the same past and the same state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use quartier_tests::{
-    City, Influx1, Load, LoadOptions, Node, NodeConfig, Random, Sent, counters, eventually,
+    Card, City, Influx1, Load, LoadOptions, Node, NodeConfig, Random, Sent, counters, eventually,
     free_address, pause,
 };
 use serde_json::json;
@@ -15,12 +15,17 @@ const BOX: &str = "box-1";
 const DEVICES: usize = 4;
 /// Lives of each of the two that SIGKILL ends.
 const KILLS: u32 = 30;
+/// Lives of each of the two that a power cut ends.
+const CUTS: u32 = 8;
 /// Readings that the box has before the city is there again.
 const BACKLOG: u64 = 40_000;
 /// So little that the backlog outlasts all kills, while devices go on.
 const BITS_PER_S: u64 = 500_000;
 /// Entries that the city lacks at each kill, at least: it is in the middle of catching up.
 const BEHIND: u64 = 1000;
+/// Which of the cards.
+const CITY: usize = 0;
+const EDGE: usize = 1;
 /// Longest life after the city's first progress in it, milliseconds.
 const LIFE_MS: u64 = 300;
 const WAIT: Duration = Duration::from_secs(120);
@@ -35,14 +40,18 @@ const BOX_JOURNAL: &str =
 struct Rig {
     city: City,
     edge: Node,
+    /// Of city and box, where the power fails with the process.
+    cards: Option<[Card; 2]>,
     random: Random,
 }
 
 impl Rig {
     /// The box has collected [`BACKLOG`] readings while the city was dead, and the load goes on.
-    fn after_an_outage(influx: Option<String>) -> (Self, Load) {
+    fn after_an_outage(influx: Option<String>, cards: Option<[Card; 2]>) -> (Self, Load) {
+        let data = |of: usize| Some(cards.as_ref()?[of].path().join("data"));
         let mut city = City::start(
             NodeConfig {
+                data: data(CITY),
                 journal: CITY_JOURNAL.to_owned(),
                 influx,
                 ..NodeConfig::of("johannstadt")
@@ -50,6 +59,7 @@ impl Rig {
             free_address(),
         );
         let mut config = city.enrol(BOX, "johannstadt").config();
+        config.data = data(EDGE);
         config.journal = BOX_JOURNAL.to_owned();
         config.more.push_str(&limit());
         let edge = Node::start(config);
@@ -60,8 +70,13 @@ impl Rig {
             some => Err(some.to_string()),
         });
         city.node.restart();
-        let random = Random::new();
-        (Self { city, edge, random }, load)
+        let rig = Self {
+            city,
+            edge,
+            cards,
+            random: Random::new(),
+        };
+        (rig, load)
     }
 
     /// Position of the box's journal up to which the city has everything.
@@ -90,10 +105,19 @@ impl Rig {
         position
     }
 
+    /// Of what was not flushed nothing is left, all of it, or any part.
+    fn power_fails(&mut self, of: usize) {
+        if let Some(cards) = &self.cards {
+            let keep = [0.0, 1.0, 0.5][self.random.within(0..3) as usize];
+            cards[of].loses_power(keep);
+        }
+    }
+
     /// The box dies; when it is back, it has what its devices were told that it has.
     fn kill_box(&mut self, load: &Load, when: &str) {
         self.catches_up_a_little(load, when);
         self.edge.kill9();
+        self.power_fails(EDGE);
         let acknowledged = load.acknowledged();
         self.edge.restart();
         self.edge.settle();
@@ -115,6 +139,7 @@ impl Rig {
     fn kill_city(&mut self, load: &Load, when: &str) {
         let said = self.catches_up_a_little(load, when);
         self.city.node.kill9();
+        self.power_fails(CITY);
         let counted_on = chain(&self.edge).map_or(0, |(position, _)| position);
         self.city.node.restart();
         self.city.node.settle();
@@ -149,6 +174,42 @@ impl Rig {
             assert!(lines.is_empty(), "{when}: {lines:#?}");
         }
     }
+
+    /// Box and city die so many times each; then the city catches up, and nothing is lost or there
+    /// twice. What was sent.
+    fn dies_in_turn(mut self, load: Load, lives: u32) -> (Self, Vec<Sent>) {
+        let began = Instant::now();
+        for life in 1..=lives {
+            let when = format!("life {life}");
+            self.kill_box(&load, &when);
+            self.assert_sound(&when);
+            self.kill_city(&load, &when);
+            self.assert_sound(&when);
+        }
+        let ends = began.elapsed();
+        assert!(
+            has_released(&self.edge),
+            "who releases nothing cannot lose it"
+        );
+        self.edge
+            .configure(|config| config.more = config.more.replace(&limit(), ""));
+        self.edge.restart();
+        let behind = load.total().saturating_sub(self.position());
+        let sent = load.finish(WAIT);
+        self.edge.settle();
+        assert_box_has(&self.edge, &sent);
+        // The figures are set together: these are of all that was sent.
+        let position = self.edge.figure("quartier_journal_position") as u64;
+        self.city.is_equal(BOX, position, WAIT);
+        self.city.has_same_past(BOX, &self.edge, WAIT);
+        self.assert_sound("at the end");
+        self.assert_city_shows(&sent);
+        eprintln!(
+            "{lives} ends of each in {ends:?}, then {behind} of {position} entries behind; all in {:?}",
+            began.elapsed()
+        );
+        (self, sent)
+    }
 }
 
 fn limit() -> String {
@@ -163,14 +224,14 @@ fn is_wrong(line: &str) -> bool {
 
 /// Position and value of the chain that the box has on disk: its journal may go up to there.
 fn chain(edge: &Node) -> Option<(u64, String)> {
-    let text = std::fs::read_to_string(edge.folder().join("data/uplink/chain")).ok()?;
+    let text = std::fs::read_to_string(edge.data().join("uplink/chain")).ok()?;
     let (position, value) = text.trim().split_once(' ')?;
     Some((position.parse().ok()?, value.to_owned()))
 }
 
 /// Whether the first segment of a journal is gone.
 fn has_released(edge: &Node) -> bool {
-    let segments = std::fs::read_dir(edge.folder().join("data/journal")).unwrap();
+    let segments = std::fs::read_dir(edge.data().join("journal")).unwrap();
     let names = segments.map(|file| file.unwrap().file_name());
     let first = names.min().unwrap_or_default();
     let number = Path::new(&first).file_stem().unwrap_or_default();
@@ -204,42 +265,22 @@ fn assert_box_has(edge: &Node, sent: &[Sent]) {
 #[test]
 fn kill_9_of_box_and_city_in_turn_during_catch_up_loses_and_doubles_nothing() {
     let influx = Influx1::start();
-    let (mut rig, load) = Rig::after_an_outage(influx.as_ref().map(Influx1::config));
-    let began = Instant::now();
-    for life in 1..=KILLS {
-        let when = format!("life {life}");
-        rig.kill_box(&load, &when);
-        rig.assert_sound(&when);
-        rig.kill_city(&load, &when);
-        rig.assert_sound(&when);
-    }
-    let kills = began.elapsed();
-    assert!(
-        has_released(&rig.edge),
-        "who releases nothing cannot lose it"
-    );
-    rig.edge
-        .configure(|config| config.more = config.more.replace(&limit(), ""));
-    rig.edge.restart();
-    let behind = load.total().saturating_sub(rig.position());
-    let sent = load.finish(WAIT);
-    rig.edge.settle();
-    assert_box_has(&rig.edge, &sent);
-    // The figures are set together: these are of all that was sent.
-    let position = rig.edge.figure("quartier_journal_position") as u64;
-    rig.city.is_equal(BOX, position, WAIT);
-    rig.city.has_same_past(BOX, &rig.edge, WAIT);
-    rig.assert_sound("at the end");
-    rig.assert_city_shows(&sent);
-    eprintln!(
-        "{KILLS} kills of each in {kills:?}, then {behind} of {position} entries behind; all in {:?}",
-        began.elapsed()
-    );
+    let (rig, load) = Rig::after_an_outage(influx.as_ref().map(Influx1::config), None);
+    let (rig, sent) = rig.dies_in_turn(load, KILLS);
     let Some(influx) = influx else { return };
     rig.city.node.delivered(WAIT);
     let expected: Vec<_> = sent.iter().map(count_and_sum).collect();
     let counts = influx.counts("device", "uptime");
     assert_eq!(counts, expected, "device, count, sum");
+}
+
+#[test]
+fn power_cuts_of_box_and_city_in_turn_during_catch_up_lose_and_double_nothing() {
+    let (Some(city), Some(edge)) = (Card::new(256), Card::new(256)) else {
+        return;
+    };
+    let (rig, load) = Rig::after_an_outage(None, Some([city, edge]));
+    rig.dies_in_turn(load, CUTS);
 }
 
 /// As the database should say it.

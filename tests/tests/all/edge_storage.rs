@@ -1,6 +1,8 @@
 //! A box on an SD card: power cuts, a card that breaks, that is full, that is damaged. What was
 //! acknowledged is there, once; what is wrong is said.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -198,78 +200,11 @@ fn a_full_card_refuses_with_0x97_and_goes_on_by_itself_when_there_is_room() {
     }
 }
 
-/// Segments of the journal, oldest first.
-fn segments(data: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(data.join("journal")).unwrap();
-    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    paths.sort();
-    paths
-}
-
-#[test]
-fn a_damaged_segment_is_set_aside_counted_and_said_and_the_rest_is_served() {
-    let mut node = Node::start(NodeConfig {
-        journal: "sync_ms = 2\nsegment_bytes = 65536\n".to_owned(),
-        ..NodeConfig::of_box("johannstadt")
-    });
-    let options = LoadOptions {
-        most: 4000,
-        ..LoadOptions::new("johannstadt", 2)
-    };
-    let sent = Load::start(node.mqtt(), &options).finish(WAIT);
-    node.terminate();
-    let data = node.folder().join("data");
-    // Without its snapshots the box has to read all segments.
-    fs::remove_dir_all(data.join("snapshots")).unwrap();
-    let damaged = &segments(&data)[1];
-    let mut bytes = fs::read(damaged).unwrap();
-    let middle = bytes.len() / 2;
-    for byte in &mut bytes[middle..middle + 16] {
-        *byte ^= 0x55;
-    }
-    fs::write(damaged, bytes).unwrap();
-    node.restart();
-    let found = found(&node, &sent);
-    eventually("the damage is counted", WAIT, || {
-        let lost = node.figure("quartier_journal_lost_entries");
-        let there: u64 = found.values().map(|(_, rev)| rev).sum();
-        // Some of the entries are ticks.
-        if lost > 0.0 && (8000..8100).contains(&(there + lost as u64)) {
-            Ok(())
-        } else {
-            Err(format!("{lost} lost, {there} there"))
-        }
-    });
-    for (asset, (newest, _)) in &found {
-        assert_eq!(*newest, 4000, "{asset}: what is behind the damage is there");
-    }
-    let aside = fs::read_dir(data.join("journal")).unwrap();
-    let aside = aside.filter(|file| {
-        let name = file.as_ref().unwrap().file_name();
-        name.to_string_lossy().ends_with(".corrupt")
-    });
-    assert_eq!(aside.count(), 1);
-    let (state, detail) = part(&node, "journal");
-    assert_eq!(state, "degraded", "{detail}");
-    assert!(detail.contains(".corrupt"), "{detail}");
-    assert!(is_ready(&node), "the rest is served");
-    let more = Load::start(
-        node.mqtt(),
-        &LoadOptions {
-            metric: "battery_level".to_owned(),
-            most: 50,
-            ..LoadOptions::new("johannstadt", 1)
-        },
-    );
-    more.finish(WAIT);
-}
-
 #[test]
 fn drop_oldest_warns_while_the_city_is_away_before_it_drops_and_says_what_it_dropped() {
     let quota =
         "sync_ms = 2\nquota_bytes = 3000000\nsegment_bytes = 262144\nwhen_full = \"drop_oldest\"\n";
-    let node = Node::start(NodeConfig {
+    let mut node = Node::start(NodeConfig {
         journal: quota.to_owned(),
         more: "\n[uplink]\ncity = \"mqtt://127.0.0.1:9\"\n".to_owned(),
         ..NodeConfig::of_box("johannstadt")
@@ -302,6 +237,11 @@ fn drop_oldest_warns_while_the_city_is_away_before_it_drops_and_says_what_it_dro
     goes_on(&load, 1000);
     assert!(is_ready(&node), "readings are still taken");
     assert_eq!(load.refused(), 0);
+    node.kill9();
+    node.restart();
+    goes_on(&load, 1000);
+    let sent = load.finish(WAIT);
+    assert_exactly(&node, &sent);
 }
 
 #[test]

@@ -3,15 +3,15 @@
 //! tries.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::enrol::{EnrolAsk, Key, Purpose, Token, TokenError};
+use crate::files;
 use crate::model::Millis;
 
 /// The longest that an invitation may be good: two weeks.
@@ -176,14 +176,9 @@ impl Invitations {
     }
 
     fn write(&self, open: &BTreeMap<String, Kept>) -> Result<(), InvitationError> {
-        let write = || -> io::Result<()> {
-            let beside = self.path.with_extension("new");
-            let mut options = OpenOptions::new();
-            let options = options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = options.open(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(open)?)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)
+        let write = || {
+            let content = serde_json::to_vec_pretty(open)?;
+            files::replace(&self.path, &content, files::PRIVATE)
         };
         write().map_err(|source| InvitationError::File {
             path: self.path.clone(),

@@ -36,6 +36,9 @@ const RUN: usize = 512;
 const RUN_BYTES: usize = 64 << 10;
 /// How long the thread waits for new entries before it looks whether it should end.
 const WAIT: Duration = Duration::from_millis(100);
+/// So many snapshots at least are written while the journal's quota fills once: a journal that drops
+/// its oldest entries still reaches from a snapshot on.
+const SNAPSHOTS_IN_QUOTA: u64 = 8;
 /// Name of the cursor behind which the journal is no longer needed for recovery.
 pub const SNAPSHOT_CURSOR: &str = "snapshot";
 
@@ -96,6 +99,7 @@ impl Engine {
         } = parts;
         let twin = recovered.twin;
         let position = twin.read().position();
+        let snapshot_bytes = journal.stats().quota / SNAPSHOTS_IN_QUOTA;
         let (folded_tx, folded) = watch::channel(position);
         let stop = Arc::new(AtomicBool::new(false));
         let skipped = Arc::new(AtomicU64::new(0));
@@ -109,7 +113,9 @@ impl Engine {
             snapshots: Arc::new(snapshots),
             store,
             snapshot_entries,
+            snapshot_bytes,
             last_snapshot: recovered.snapshot,
+            bytes_since: 0,
             writing: None,
             effects: Effects::default(),
             folded: folded_tx,
@@ -165,7 +171,10 @@ struct FoldThread {
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
     snapshot_entries: u64,
+    snapshot_bytes: u64,
     last_snapshot: u64,
+    /// Bytes of entries since the last snapshot.
+    bytes_since: u64,
     writing: Option<JoinHandle<()>>,
     effects: Effects,
     folded: watch::Sender<u64>,
@@ -262,6 +271,7 @@ impl FoldThread {
                         break;
                     }
                 }
+                self.bytes_since += folded as u64;
             }
             self.tell();
             for (position, decision) in &self.effects.decisions {
@@ -300,7 +310,8 @@ impl FoldThread {
         {
             return;
         }
-        if self.position().saturating_sub(self.last_snapshot) >= self.snapshot_entries {
+        let entries = self.position().saturating_sub(self.last_snapshot);
+        if entries >= self.snapshot_entries || self.bytes_since >= self.snapshot_bytes {
             self.snapshot();
         }
     }
@@ -333,7 +344,11 @@ impl FoldThread {
                 plugins,
             };
             let written = snapshots.write(&snapshot, oldest);
-            let kept = written.map(|needed| store.set_cursor(SNAPSHOT_CURSOR, needed));
+            // Decisions and cursors are on disk before the journal behind them may go.
+            let kept = written.map(|needed| {
+                store.flush()?;
+                store.set_cursor(SNAPSHOT_CURSOR, needed)
+            });
             match kept {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "the snapshot's cursor was not kept"),
@@ -341,6 +356,7 @@ impl FoldThread {
             }
         };
         self.last_snapshot = position;
+        self.bytes_since = 0;
         match thread::Builder::new()
             .name("snapshot".to_owned())
             .spawn(write)

@@ -25,6 +25,12 @@ pub enum RecoverError {
     /// A snapshot of another version.
     #[error("{0}; move the folder snapshots aside to replay the whole journal")]
     Snapshot(#[from] SnapshotError),
+    /// No snapshot, and the journal's beginning was released.
+    #[error(
+        "there is no snapshot, and the journal begins at {0}: what the twin knew before is not \
+         there; bring back the folder snapshots, or begin anew with an empty data folder"
+    )]
+    NoSnapshot(u64),
     /// The journal.
     #[error("journal: {0}")]
     Read(#[from] ReadError),
@@ -77,8 +83,8 @@ impl From<PluginJob> for Queued {
 
 /// Reads the newest snapshot, replays the journal behind it, and appends and folds what
 /// `registry` says is to be changed. `told`: up to where the twin's topics have reached their
-/// subscribers. `clock` begins behind the newest entry. `audit` sees every decision on the way: what a power cut took of the audit comes
-/// back.
+/// subscribers. `clock` begins behind the newest entry. `audit` sees every decision on the way:
+/// what a power cut took of the audit comes back.
 ///
 /// # Errors
 /// See [`RecoverError`]; nothing that was acknowledged is lost by any of them.
@@ -90,13 +96,13 @@ pub fn recover(
     registry: impl FnOnce(&Twin) -> Vec<Event<'static>>,
     mut audit: impl FnMut(u64, &Decision),
 ) -> Result<Recovered, RecoverError> {
-    let (mut twin, states) = match snapshots.newest(told)? {
+    let (mut twin, states) = match snapshots.newest(told, journal.stats().first)? {
         Some(snapshot) => (Twin::from_bytes(&snapshot.twin)?, snapshot.plugins),
         None => (Twin::new(), Vec::new()),
     };
     let snapshot = twin.position();
     let running = twin.deployments().cloned().collect();
-    let mut reader = journal.reader(snapshot + 1)?;
+    let mut reader = reader_behind(snapshot, journal.as_ref())?;
     let mut pending = Pending::default();
     pending.fold(&mut twin, reader.as_mut(), told, &mut audit)?;
     let replayed = twin.position() - snapshot;
@@ -117,6 +123,23 @@ pub fn recover(
         replayed,
         untold: pending.untold,
     })
+}
+
+/// Damage at the journal's beginning is a gap as everywhere else: the rest is served.
+fn reader_behind(snapshot: u64, journal: &dyn Journal) -> Result<Box<dyn Reader>, RecoverError> {
+    match journal.reader(snapshot + 1) {
+        Err(ReadError::Gone { oldest, .. }) if snapshot > 0 || journal.stats().lost > 0 => {
+            let (first, last) = (snapshot + 1, oldest - 1);
+            tracing::error!(
+                first,
+                last,
+                "what the journal had behind the snapshot is gone; the twin goes on behind it"
+            );
+            Ok(journal.reader(oldest)?)
+        }
+        Err(ReadError::Gone { oldest, .. }) => Err(RecoverError::NoSnapshot(oldest)),
+        reader => Ok(reader?),
+    }
 }
 
 fn append(

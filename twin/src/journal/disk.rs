@@ -1,10 +1,12 @@
 //! What the writer does to the disk, as a small trait, so that tests can make it fail or crash.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::statvfs;
+
+use crate::files::sync_folder;
 
 /// The files of a journal as the writer sees them.
 pub(super) trait Disk: Send + Sync + 'static {
@@ -52,7 +54,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        sync_dir(path)
+        sync_folder(path)
     }
 
     fn free(&self, path: &Path) -> u64 {
@@ -72,21 +74,6 @@ impl SegmentFile for File {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Replaces a file's content so that a crash leaves the old or the new one.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Whether an error means that there is no room, which passes.

@@ -6,10 +6,11 @@ use std::io;
 use std::path::Path;
 
 use super::batch::ENTRY_HEADER;
-use super::disk::{Disk, SegmentFile, sync_dir};
+use super::disk::{Disk, SegmentFile};
 use super::frame::{SEGMENT_HEADER, encode_segment_header};
 use super::segment::{self, Scan, Segment};
 use super::{JournalStats, OpenError};
+use crate::files::sync_folder;
 
 /// The last segment, ready to be appended to.
 pub(super) struct Tail {
@@ -35,7 +36,7 @@ pub(super) fn recover(dir: &Path, floor: u64, disk: &dyn Disk) -> Result<Recover
         source,
     };
     fs::create_dir_all(dir).map_err(io)?;
-    dir.parent().map_or(Ok(()), sync_dir).map_err(io)?;
+    dir.parent().map_or(Ok(()), sync_folder).map_err(io)?;
     let mut found = Found::list(dir).map_err(io)?;
     let at_file = |first: u64| {
         move |source| OpenError::Io {

@@ -5,10 +5,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::disk::{self, replace};
 use super::frame::{
     FRAME_HEADER, FrameHeader, SEGMENT_HEADER, decode_segment_header, encode_segment_header, u64_at,
 };
+use crate::files;
 
 /// One segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,11 +149,11 @@ pub(super) fn quarantine(dir: &Path, first: u64, image: &[u8]) -> io::Result<()>
     if !kept.exists() && fs::hard_link(&damaged, &kept).is_err() {
         fs::copy(&damaged, &kept)?;
     }
-    replace(&damaged, image)
+    files::replace(&damaged, image, files::READABLE)
 }
 
 /// Keeps a file that holds nothing readable as `.corrupt`, under no segment's name.
 pub(super) fn set_aside(dir: &Path, first: u64) -> io::Result<()> {
     fs::rename(path(dir, first), corrupt_path(dir, first))?;
-    disk::sync_dir(dir)
+    files::sync_folder(dir)
 }

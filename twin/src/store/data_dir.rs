@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::event::FORMAT;
+use crate::files;
 
 /// A data folder could not be used. Every message is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +161,9 @@ fn check_format(dir: &Path) -> Result<(), DataDirError> {
             if dir.join("journal").exists() || dir.join("store").exists() {
                 return Err(DataDirError::Unknown { path });
             }
-            write_format(dir, &path).map_err(|source| DataDirError::Access { path, source })?;
+            // On disk with its name before the journal begins.
+            files::replace(&path, format!("{FORMAT}\n").as_bytes(), files::READABLE)
+                .map_err(|source| DataDirError::Access { path, source })?;
             FORMAT
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -179,14 +182,4 @@ fn check_format(dir: &Path) -> Result<(), DataDirError> {
             found,
         }),
     }
-}
-
-/// On disk with its name before the journal begins.
-fn write_format(dir: &Path, path: &Path) -> io::Result<()> {
-    let temporary = dir.join("format.tmp");
-    let mut file = File::create(&temporary)?;
-    writeln!(file, "{FORMAT}")?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(dir)?.sync_all()
 }

@@ -2,8 +2,8 @@
 //! cursors, the dead letters, the audit of decisions and what the broker keeps.
 //!
 //! Nothing here is the only copy of a reading. Writes reach the operating system at once and the
-//! disk at its leisure or at the end: after a power cut a cursor may lag, which repeats idempotent
-//! work, and it never leads, because it is set after the acknowledgement.
+//! disk with the next snapshot, before the journal is released: after a power cut a cursor may lag,
+//! which repeats idempotent work, and it never leads, because it is set after the acknowledgement.
 
 mod broker_disk;
 mod data_dir;
