@@ -42,13 +42,14 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         let node = Node::start(&config, figures, outfit)
             .await
             .map_err(Failure::usage)?;
-        let uplink = match state {
-            None => None,
-            Some(state) => {
-                let uplink = Uplink::new(&config, node.handles(), tap, state);
-                uplink.map_err(Failure::usage)?
-            }
-        };
+        let uplink = state.and_then(|state| {
+            let uplink = Uplink::new(&config, node.handles(), tap, Arc::clone(&state));
+            // The quarter is served without its city.
+            uplink.unwrap_or_else(|error| {
+                state.lost(format!("{error}; see to it, then restart"));
+                None
+            })
+        });
         let uplink = uplink.map(|uplink| tokio::spawn(uplink.run()));
         signals.serve(&node).await;
         node.stop().await;

@@ -80,8 +80,10 @@ impl Snapshots {
                 fs::remove_file(path)?;
             }
         }
-        let needed = positions.len().saturating_sub(KEPT);
-        Ok(positions.get(needed).copied().unwrap_or(0))
+        // Without a second one the whole journal is.
+        let needed = positions.len().checked_sub(KEPT);
+        let needed = needed.and_then(|index| positions.get(index));
+        Ok(needed.copied().unwrap_or(0))
     }
 
     /// The newest snapshot that can be read and is not newer than `upto`.
@@ -224,7 +226,7 @@ mod tests {
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
         let newest = || snapshots.newest(u64::MAX, 1).unwrap();
         assert_eq!(newest(), None);
-        assert_eq!(snapshots.write(&snapshot(10), 1).unwrap(), 10);
+        assert_eq!(snapshots.write(&snapshot(10), 1).unwrap(), 0);
         assert_eq!(snapshots.write(&snapshot(20), 1).unwrap(), 10);
         assert_eq!(snapshots.write(&snapshot(30), 1).unwrap(), 20);
         assert_eq!(newest(), Some(snapshot(30)));
@@ -270,7 +272,7 @@ mod tests {
         let snapshots = Snapshots::open(folder.path().join("s")).unwrap();
         for position in 1..=200 {
             let needed = snapshots.write(&snapshot(position * 10), 1).unwrap();
-            assert_eq!(needed, position.saturating_sub(1).max(1) * 10);
+            assert_eq!(needed, (position - 1) * 10);
         }
         let kept = snapshots.positions().unwrap();
         assert_eq!(kept.len(), 24);

@@ -217,7 +217,11 @@ impl Status {
         let set_aside: Vec<_> = stats
             .iter()
             .filter(|plugin| plugin.quarantined)
-            .map(|plugin| format!("{} in {}", plugin.plugin, plugin.quarter))
+            .map(|plugin| {
+                let note = plugin.note.as_ref().map(|note| format!(" ({note})"));
+                let note = note.unwrap_or_default();
+                format!("{} in {}{note}", plugin.plugin, plugin.quarter)
+            })
             .collect();
         if set_aside.is_empty() {
             let detail = format!("{} running", stats.len());
@@ -238,17 +242,26 @@ impl Status {
 }
 
 fn store(store: &Store) -> Part {
-    let (state, detail) = match store.is_poisoned() {
-        false => (State::Ok, "takes what is written"),
-        true => (
+    let (state, detail) = match (store.is_poisoned(), store.set_aside()) {
+        (true, _) => (
             State::Down,
-            "a write failed, and it takes none until a restart: see to the disk, then restart",
+            "a write failed, and it takes none until a restart: see to the disk, then restart"
+                .to_owned(),
         ),
+        (false, Some(aside)) => (
+            State::Degraded,
+            format!(
+                "it was damaged, and began anew: sessions, what waited for them, dead letters and \
+                 older decisions are in {}; see to the disk, and remove that folder",
+                aside.display()
+            ),
+        ),
+        (false, None) => (State::Ok, "takes what is written".to_owned()),
     };
     Part {
         name: "store",
         state,
-        detail: detail.to_owned(),
+        detail,
     }
 }
 

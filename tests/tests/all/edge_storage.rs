@@ -1,6 +1,7 @@
 //! A box on an SD card: power cuts, a card that breaks, that is full, that is damaged. What was
 //! acknowledged is there, once; what is wrong is said.
 
+mod damage;
 mod recovery;
 
 use std::collections::BTreeMap;

@@ -25,24 +25,10 @@ impl Ready {
         state: Option<&[u8]>,
         names: impl FnOnce(&Plugin) -> Dictionary,
     ) -> Result<Self, WorkerError> {
-        let (quarter, plugin_id) = (record.quarter.clone(), record.plugin.clone());
-        let plugin = match artifacts.get(record) {
-            Ok(plugin) => plugin,
-            Err(error) => {
-                return Err(WorkerError::Artifact {
-                    quarter,
-                    plugin: plugin_id,
-                    error,
-                });
-            }
-        };
+        let plugin = artifacts.get(record)?;
         let names = names(&plugin);
         let ready = Self::restored(artifacts, plugin, record, state, names);
-        ready.map_err(|error| WorkerError::Runner {
-            quarter,
-            plugin: plugin_id,
-            error: Box::new(error),
-        })
+        ready.map_err(|error| WorkerError::Runner(Box::new(error)))
     }
 
     fn restored(

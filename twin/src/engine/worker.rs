@@ -78,32 +78,31 @@ pub struct WorkerStats {
     pub note: Option<String>,
 }
 
-/// A plugin cannot be taken up after a restart.
+impl WorkerStats {
+    /// Of a version that does not run.
+    fn not_running(run: u64, record: &PluginRecord, why: String) -> Self {
+        Self {
+            quarter: record.quarter.clone(),
+            plugin: record.plugin.clone(),
+            version: record.version.clone(),
+            stage: record.stage,
+            run,
+            quarantined: true,
+            note: Some(why),
+            ..Self::default()
+        }
+    }
+}
+
+/// A plugin cannot be taken up.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// Its program.
-    #[error("plugin {plugin} in {quarter}: {error}")]
-    Artifact {
-        /// Id of the quarter.
-        quarter: String,
-        /// Id of the plugin.
-        plugin: String,
-        /// What is wrong.
-        error: ArtifactError,
-    },
-    /// Its configuration or its state.
-    #[error("plugin {plugin} in {quarter}: {error}")]
-    Runner {
-        /// Id of the quarter.
-        quarter: String,
-        /// Id of the plugin.
-        plugin: String,
-        /// What is wrong.
-        error: Box<RunnerError>,
-    },
-    /// No thread left.
     #[error(transparent)]
-    Thread(#[from] std::io::Error),
+    Artifact(#[from] ArtifactError),
+    /// Its configuration or its state.
+    #[error(transparent)]
+    Runner(Box<RunnerError>),
 }
 
 struct Worker {
@@ -134,17 +133,18 @@ pub(super) struct Shared {
 }
 
 impl Workers {
-    /// Brings every plugin that ran at the snapshot to its state there.
+    /// Brings every plugin that ran at the snapshot to its state there. One that cannot be taken up
+    /// does not run, and is no reason to keep the others waiting.
     ///
     /// # Errors
-    /// See [`WorkerError`].
+    /// The operating system has no thread left.
     pub fn start(
         recovered: &Recovered,
         (journal, clock): (Arc<dyn Journal>, Arc<Clock>),
         store: Arc<Store>,
         artifacts: Arc<Artifacts>,
         logs: Arc<Logs>,
-    ) -> Result<Self, WorkerError> {
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             journal,
             clock,
@@ -166,15 +166,7 @@ impl Workers {
             let (run, record) = (deployment.run, &deployment.record);
             let state = recovered.states.iter().find(|state| state.run == run);
             let state = state.map(|state| state.state.as_slice());
-            let ready = match begin(&workers.shared, record, state) {
-                Ok(ready) => Some(ready),
-                // Its own fault, and no reason to keep the others waiting.
-                Err(error @ WorkerError::Runner { .. }) => {
-                    tracing::error!(%error, "a plugin does not run");
-                    None
-                }
-                Err(error) => return Err(error),
-            };
+            let ready = begin(&workers.shared, record, state);
             workers.spawn(run, record, move || ready)?;
         }
         Ok(workers)
@@ -232,10 +224,11 @@ impl Workers {
                         let _ = source.jobs.send(Job::Fork(start, answer));
                         let fresh = record.clone();
                         self.spawn(run, &record, move || {
-                            ready.recv().ok().or_else(|| begin_fresh(&shared, &fresh))
+                            let ready = ready.recv().map(Ok);
+                            ready.unwrap_or_else(|_| begin(&shared, &fresh, None))
                         })
                     }
-                    None => self.spawn(run, &record, move || begin_fresh(&shared, &start.record)),
+                    None => self.spawn(run, &record, move || begin(&shared, &start.record, None)),
                 };
                 if let Err(error) = spawned {
                     tracing::error!(%error, "no thread for a plugin");
@@ -249,21 +242,22 @@ impl Workers {
         &mut self,
         run: u64,
         record: &PluginRecord,
-        ready: impl FnOnce() -> Option<Ready> + Send + 'static,
+        ready: impl FnOnce() -> Result<Ready, WorkerError> + Send + 'static,
     ) -> std::io::Result<()> {
         let (jobs, receiver) = channel();
         let waiting = Arc::new(AtomicU64::new(0));
         let (shared, rows) = (Arc::clone(&self.shared), Arc::clone(&waiting));
+        let first = record.clone();
         let thread = thread::Builder::new()
             .name(format!("rule-{}", record.plugin))
             .spawn(move || {
-                let mut at_work = ready().map(|ready| AtWork::new(run, ready, &shared));
+                let mut at_work = take_up(run, &first, ready(), &shared);
                 for job in receiver {
                     match (job, &mut at_work) {
                         // What does not run has no state to hand over.
                         (Job::Swap(start), None) => {
-                            let ready = begin_fresh(&shared, &start.record);
-                            at_work = ready.map(|ready| AtWork::new(run, ready, &shared));
+                            let ready = begin(&shared, &start.record, None);
+                            at_work = take_up(run, &start.record, ready, &shared);
                         }
                         (job, at_work) => work(at_work.as_mut(), job, &shared, &rows),
                     }
@@ -320,11 +314,23 @@ impl Workers {
     }
 }
 
-/// An instance without state; where it does not start, the log says why.
-fn begin_fresh(shared: &Shared, record: &PluginRecord) -> Option<Ready> {
-    begin(shared, record, None)
-        .inspect_err(|error| tracing::error!(%error, "a plugin does not run"))
-        .ok()
+/// What there is of an instance; where there is none, log and figures say why.
+fn take_up(
+    run: u64,
+    record: &PluginRecord,
+    ready: Result<Ready, WorkerError>,
+    shared: &Arc<Shared>,
+) -> Option<AtWork> {
+    match ready {
+        Ok(ready) => Some(AtWork::new(run, ready, shared)),
+        Err(error) => {
+            let (quarter, plugin) = (&record.quarter, &record.plugin);
+            tracing::error!(quarter, plugin, %error, "a plugin does not run");
+            let stats = WorkerStats::not_running(run, record, error.to_string());
+            shared.stats.lock().insert(run, stats);
+            None
+        }
+    }
 }
 
 fn work(at_work: Option<&mut AtWork>, job: Job, shared: &Shared, waiting: &AtomicU64) {

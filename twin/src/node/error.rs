@@ -7,7 +7,7 @@ use quartier_broker::TlsError;
 use quartier_plugin_host::{HostError, LoadError};
 
 use crate::edges::InvitationError;
-use crate::engine::{RecoverError, WorkerError};
+use crate::engine::RecoverError;
 use crate::external;
 use crate::influx;
 use crate::journal::{OpenError, ReadError};
@@ -56,9 +56,6 @@ pub enum StartError {
     /// A plugin cannot be loaded.
     #[error("plugin: {0}")]
     Plugin(#[from] LoadError),
-    /// A plugin does not take its configuration or state.
-    #[error(transparent)]
-    Instance(#[from] WorkerError),
     /// A plugin of the configuration does not start.
     #[error("plugin {}: {why}", path.display())]
     Declared {

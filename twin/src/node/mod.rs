@@ -148,7 +148,11 @@ impl Node {
             .unwrap_or(0);
         let journal = open_journal(config, &data, floor)?;
         let clock = Arc::new(Clock::new(config.time_file(), Arc::clone(&journal)));
-        let told = store.cursor(engine::TOPICS_CURSOR)?;
+        // With the store the sessions went that would be told again.
+        let told = match store.began_anew() {
+            true => u64::MAX,
+            false => store.cursor(engine::TOPICS_CURSOR)?,
+        };
         let audit = |position, decision: &Decision| {
             if let Err(error) = store.put_decision("", position, decision) {
                 tracing::error!(position, %error, "a decision is missing in the audit");

@@ -27,7 +27,11 @@ pub enum ArtifactError {
         error: std::io::Error,
     },
     /// The folder holds something else than its name says.
-    #[error("{}: the package there is another one; restore it from a backup", path.display())]
+    #[error(
+        "{}: the package there is another one; deploy it again and restart the node, or restore it \
+         from a backup",
+        path.display()
+    )]
     Other {
         /// The folder.
         path: PathBuf,

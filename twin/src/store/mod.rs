@@ -13,7 +13,9 @@ mod decisions;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -21,6 +23,8 @@ pub use data_dir::{DataDir, DataDirError};
 pub use dead_letters::{
     DEAD_LETTERS, DeadLetter, MAX_PAYLOAD, MAX_TEXT, PUT_BURST, PUT_RATE, StoredLetter,
 };
+
+use crate::files::sync_folder;
 
 use dead_letters::DeadLetters;
 use decisions::Decisions;
@@ -54,6 +58,30 @@ impl StoreError {
             source: source.into(),
         }
     }
+
+    /// Whether what is on the disk is not what was written, as against a disk that is full, rights
+    /// that lack, another process or another version.
+    fn is_damage(&self) -> bool {
+        use fjall::Error;
+        let of_file = |error: &io::Error| {
+            // Invalid input: an offset out of a file that became shorter.
+            use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+            let unreadable = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+            unreadable
+                || matches!(
+                    error.kind(),
+                    InvalidData | InvalidInput | NotFound | UnexpectedEof
+                )
+        };
+        match self.source.downcast_ref::<Error>() {
+            Some(Error::Io(error) | Error::Storage(fjall::LsmError::Io(error))) => of_file(error),
+            Some(error) => !matches!(
+                error,
+                Error::InvalidVersion(Some(_)) | Error::Poisoned | Error::Locked
+            ),
+            None => false,
+        }
+    }
 }
 
 /// Cursors, dead letters, decisions and what the broker keeps.
@@ -63,15 +91,31 @@ pub struct Store {
     broker: Keyspace,
     dead_letters: DeadLetters,
     decisions: Decisions,
+    /// Where a damaged store is kept.
+    aside: PathBuf,
+    /// It is a new one in the place of a damaged one.
+    began_anew: bool,
 }
 
 impl Store {
-    /// Opens the store in `dir`, or makes one there that keeps [`DEAD_LETTERS`] dead letters.
+    /// Opens the store in `dir`, or makes one there that keeps [`DEAD_LETTERS`] dead letters. A
+    /// damaged one is set aside as `DIR.corrupt`, in the place of an earlier one, and a new one made.
     ///
     /// # Errors
-    /// What fjall says: locked by another process, damaged, no room, no right.
+    /// What fjall says: locked by another process, no room, no right.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::open_with(dir.as_ref(), DEAD_LETTERS)
+        let dir = dir.as_ref();
+        match Self::open_with(dir, DEAD_LETTERS) {
+            Err(error) if error.is_damage() => {
+                let aside = aside(dir);
+                tracing::error!(%error, aside = %aside.display(), "the store is damaged, set aside");
+                set_aside(dir, &aside).map_err(StoreError::on("set a damaged one aside"))?;
+                let mut store = Self::open_with(dir, DEAD_LETTERS)?;
+                store.began_anew = true;
+                Ok(store)
+            }
+            opened => opened,
+        }
     }
 
     fn open_with(dir: &Path, dead_letters: u64) -> Result<Self, StoreError> {
@@ -97,13 +141,30 @@ impl Store {
         if database.keyspace_exists(OLD_RETAINED) {
             broker_disk::take_over(&database, keyspace(OLD_RETAINED)?, &broker)?;
         }
+        // Damage is to be found now, not when a client comes.
+        for entry in cursors.iter().chain(broker.iter()) {
+            entry.key().map_err(StoreError::on("read it"))?;
+        }
         Ok(Self {
             database,
             cursors,
             broker,
             dead_letters,
             decisions,
+            aside: aside(dir),
+            began_anew: false,
         })
+    }
+
+    /// Whether this is a new store in the place of a damaged one: no cursor is known, and no
+    /// session is left.
+    pub fn began_anew(&self) -> bool {
+        self.began_anew
+    }
+
+    /// The folder of a damaged store, as long as it is there.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.aside.exists().then_some(self.aside.as_path())
     }
 
     /// How far the reader `name` has come in the journal; 0 where it never said.
@@ -213,6 +274,19 @@ impl Drop for Store {
             tracing::error!(%error, "the store was closed without a sync");
         }
     }
+}
+
+/// Where a damaged store in `dir` is kept.
+fn aside(dir: &Path) -> PathBuf {
+    dir.with_extension("corrupt")
+}
+
+fn set_aside(dir: &Path, aside: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::rename(dir, aside)?,
+    }
+    dir.parent().map_or(Ok(()), sync_folder)
 }
 
 fn position(value: &[u8]) -> Result<u64, StoreError> {
