@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::http::{get, get_json};
 use crate::net::{Net, Side};
-use crate::process::Process;
+use crate::process::{Process, run};
 use crate::wait::eventually;
 
 /// Longest start of a node, also after a kill under load on a busy machine.
@@ -264,6 +264,16 @@ impl Node {
         (self.process, _, _) = serve(&self.config, &file);
     }
 
+    /// Starts it again where it is to refuse that, with exit code 2; what it says.
+    pub fn refuses(&mut self) -> String {
+        self.kill9();
+        let (mqtt, http) = self.ports;
+        let file = self.config.write(self.folder.path(), mqtt, http);
+        let said = run(&mut serve_command(&self.config, &file), READY);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        said.stderr
+    }
+
     /// Changes the configuration; it counts from the next [`Node::restart`] on.
     pub fn configure(&mut self, change: impl FnOnce(&mut NodeConfig)) {
         change(&mut self.config);
@@ -344,7 +354,7 @@ pub(crate) fn figure(text: &str, name: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-fn serve(config: &NodeConfig, file: &Path) -> (Process, SocketAddr, SocketAddr) {
+fn serve_command(config: &NodeConfig, file: &Path) -> Command {
     let program = if config.edge {
         quartier_edge()
     } else {
@@ -360,7 +370,11 @@ fn serve(config: &NodeConfig, file: &Path) -> (Process, SocketAddr, SocketAddr) 
         .envs(config.env.iter().map(|(name, value)| (name, value)))
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG");
-    let process = Process::start(&mut command);
+    command
+}
+
+fn serve(config: &NodeConfig, file: &Path) -> (Process, SocketAddr, SocketAddr) {
+    let process = Process::start(&mut serve_command(config, file));
     let ready = process.stderr_has(READY, |lines| {
         let line = lines
             .iter()

@@ -1,5 +1,6 @@
 //! Who is a box: invitations, certificates, and the end of both.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -8,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use quartier_tests::{
-    City, Finished, Node, NodeConfig, WallClock, cli, eventually, free_address,
-    has_mosquitto_clients, mosquitto_pub, quartier_edge, run, send,
+    City, Finished, Load, LoadOptions, Node, NodeConfig, WallClock, cli, counters, eventually,
+    free_address, has_mosquitto_clients, mosquitto_pub, quartier_edge, run, send,
 };
 use serde_json::{Value, json};
 
@@ -188,6 +189,32 @@ fn a_box_without_its_configuration_says_once_why_it_does_not_start() {
         (said.code, &*said.stderr),
         (Some(2), &*format!("quartier-edge: {why}")),
     );
+}
+
+#[test]
+fn a_box_whose_identity_is_damaged_serves_its_quarter_and_names_the_file() {
+    let city = city();
+    let identity = city.enrol(BOX, QUARTER);
+    for file in ["box.key", "box.crt", "ca.crt"] {
+        let path = identity.folder().join(file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, "damaged").unwrap();
+        let edge = Node::start(identity.config());
+        let options = LoadOptions {
+            most: 3,
+            ..LoadOptions::new(QUARTER, 1)
+        };
+        Load::start(edge.mqtt(), &options).finish(SOON);
+        let found = counters(edge.mqtt(), "uptime", |found| !found.is_empty());
+        assert_eq!(found.get("device-0"), Some(&(2.0, 3)));
+        let ready = edge.json("/readyz");
+        let parts = ready["parts"].as_array().unwrap();
+        let uplink = parts.iter().find(|part| part["name"] == "uplink").unwrap();
+        let detail = uplink["detail"].to_string();
+        let told = detail.contains(file) && detail.contains("then restart");
+        assert!(told && uplink["state"] == "degraded", "{uplink}");
+        fs::write(&path, whole).unwrap();
+    }
 }
 
 #[test]

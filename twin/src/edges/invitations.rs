@@ -100,7 +100,8 @@ impl std::fmt::Debug for Key {
 }
 
 impl Invitations {
-    /// Of a data folder.
+    /// Of a data folder. A damaged file is set aside as `invitations.corrupt`: boxes that were
+    /// invited are to be invited again.
     ///
     /// # Errors
     /// The file is there and cannot be read.
@@ -111,7 +112,15 @@ impl Invitations {
             source,
         };
         let open = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?,
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(open) => open,
+                Err(error) => {
+                    let aside = path.with_extension("corrupt");
+                    tracing::error!(%error, aside = %aside.display(), "the invitations are damaged, set aside");
+                    fs::rename(&path, aside).map_err(failed)?;
+                    BTreeMap::new()
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(failed(error)),
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use quartier_tests::{
-    Client, ConnectOptions, Lab, Load, LoadOptions, Pair, Sent, eventually, quartier_edge, run,
+    Client, ConnectOptions, Lab, Load, LoadOptions, Node, Pair, Sent, eventually, run,
 };
 
 use super::{WAIT, assert_exactly, is_ready, part};
@@ -63,7 +63,7 @@ fn copy(from: &Path, to: &Path) {
     assert_eq!(done.code, Some(0), "{done:?}");
 }
 
-/// A box that has done everything once, and is without its city: with what was sent to it.
+/// A box and its city that have done everything once, and have no link any more; with what was sent.
 fn busy(lab: &Lab) -> Option<(Pair, Vec<Sent>)> {
     let package = lab.package("rows", &[("[reads]", "[reads]\nbatch = 1")])?;
     let trust = lab.config(&[Pair::QUARTER]);
@@ -76,27 +76,30 @@ fn busy(lab: &Lab) -> Option<(Pair, Vec<Sent>)> {
     };
     let (mut utility, _) = Client::connect(pair.edge.mqtt(), &options).unwrap();
     utility.subscribe("alert/v1/#", 1).unwrap();
-    utility
-        .publish_all(&[("dt/dresden-ost/w1/power", "no number")])
-        .unwrap();
+    let unreadable = format!("dt/{}/w1/power", Pair::QUARTER);
+    utility.publish_all(&[(&unreadable, "no number")]).unwrap();
     let options = LoadOptions {
         most: 200,
         ..LoadOptions::new(Pair::QUARTER, 2)
     };
     let sent = Load::start(pair.edge.mqtt(), &options).finish(WAIT);
     pair.edge.settle();
+    let position = pair.edge.figure("quartier_journal_position") as u64;
+    eventually("the city has it", WAIT, || {
+        let edge = pair.city.edge(Pair::BOX);
+        match edge["position"].as_u64() >= Some(position) {
+            true => Ok(()),
+            false => Err(edge.to_string()),
+        }
+    });
     pair.cut();
     Some((pair, sent))
 }
 
-#[test]
-fn whatever_file_of_its_data_is_damaged_the_quarter_is_served() {
-    let lab = Lab::new("tests");
-    let Some((mut pair, sent)) = busy(&lab) else {
-        return;
-    };
-    pair.edge.terminate();
-    let (data, whole) = (pair.edge.data(), pair.edge.folder().join("whole"));
+/// Starts the node for each damage to each file of its data.
+fn works_whatever_is_damaged(node: &mut Node, works: impl Fn(&Node)) {
+    node.terminate();
+    let (data, whole) = (node.data(), node.folder().join("whole"));
     copy(&data, &whole);
     let files = files(&whole);
     for file in &files {
@@ -107,26 +110,39 @@ fn whatever_file_of_its_data_is_damaged_the_quarter_is_served() {
             damage.done_to(&data.join(file));
             // Half of it is the same number.
             if file == Path::new("format") && !matches!(damage, Damage::Cut) {
-                let mut serve = Command::new(quartier_edge());
-                let config = pair.edge.folder().join("quartier.toml");
-                let said = run(serve.args(["serve", "--config"]).arg(config), WAIT);
-                assert_eq!(said.code, Some(2), "{said:?}");
-                let told = said.stderr.contains("does not name the format");
-                assert!(told, "{said:?}");
+                let said = node.refuses();
+                assert!(said.contains("does not name the format"), "{said}");
                 continue;
             }
-            pair.edge.restart();
-            assert_exactly(&pair.edge, &sent);
-            assert!(is_ready(&pair.edge));
-            let plugin = || match part(&pair.edge, "plugins") {
-                (_, detail) if detail == "1 running" => Ok(()),
-                (_, detail) if detail.contains("deploy it again") => Ok(()),
-                other => Err(format!("{other:?}")),
-            };
-            eventually("the plugin runs, or what to do is said", WAIT, plugin);
-            assert!(!pair.edge.log().contains("panicked"));
-            pair.edge.kill9();
+            node.restart();
+            works(node);
+            assert!(is_ready(node));
+            assert!(!node.log().contains("panicked"));
+            node.kill9();
         }
     }
     eprintln!("{} files", files.len());
+}
+
+#[test]
+fn whatever_file_of_its_data_is_damaged_the_quarter_is_served() {
+    let lab = Lab::new("tests");
+    let Some((mut pair, sent)) = busy(&lab) else {
+        return;
+    };
+    works_whatever_is_damaged(&mut pair.edge, |edge| {
+        assert_exactly(edge, &sent);
+        let plugin = || match part(edge, "plugins") {
+            (_, detail) if detail == "1 running" => Ok(()),
+            (_, detail) if detail.contains("deploy it again") => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        eventually("the plugin runs, or what to do is said", WAIT, plugin);
+    });
+    works_whatever_is_damaged(&mut pair.city.node, |city| {
+        for one in &sent {
+            let newest = city.value(&one.asset, "uptime").map(|(value, _)| value);
+            assert_eq!(newest, Some((one.acknowledged - 1) as f64), "{}", one.asset);
+        }
+    });
 }
